@@ -1,0 +1,44 @@
+# Set-up happens once, by itself, and again when pyproject.toml or constraints.txt change; after it nothing here needs
+# the network. `make PYTHON=python3.12 test` picks another interpreter for the set-up.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+TYPING := build/typing
+
+.PHONY: demo test format lint types docs bench clean
+.DEFAULT_GOAL := test
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	touch $(READY)
+
+demo: $(READY)  ## train one tiny model on three tasks of real data, write an HTML report
+	$(PY) -m omniline demo
+
+test: $(READY)  ## all tests
+	$(PY) -m pytest
+
+format: $(READY)  ## rewrite the files as ruff wants them
+	$(VENV)/bin/ruff check --fix-only --quiet .
+	$(VENV)/bin/ruff format --quiet .
+
+lint: $(READY)  ## ruff, without changing anything
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+# mypy wants a folder that is named as the package is: a link gives it one.
+types: $(READY)  ## mypy, strict
+	mkdir -p $(TYPING)
+	ln -sfn ../.. $(TYPING)/omniline
+	cd $(TYPING) && $(CURDIR)/$(VENV)/bin/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p omniline
+
+docs: $(READY)  ## run every code block of the docs and every docstring's example
+	$(PY) -m pytest $(wildcard tests/docs) tests/house/test_doctests.py
+
+bench: $(READY)  ## measure speed and memory; see docs/performance.md
+	$(PY) -m omniline.bench
+
+clean:  ## remove what the targets made, except the environment
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out

@@ -1,0 +1,6 @@
+"""What every test process needs before torch is imported: as many threads as there are cores, four at most."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", str(min(4, os.cpu_count() or 1)))
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
