@@ -1,0 +1,34 @@
+"""The declaration of a backbone: packed embeddings and a Layout in, hidden states out."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .settings import Declaration
+
+
+class Backbone(Declaration):
+    """A network over tokens that knows no vocabulary and no loss.
+
+    A catalog lists it as `name`; a model names it `<name>-<size>` or `<name>:<argument>`. `build` is "module:Class",
+    an `nn.Module` that meets `omniline.core.networks.BackboneNetwork` and receives the settings as keywords.
+
+    Class attributes:
+        build: the network.
+        sizes: settings of each named size.
+        argument: the setting that `<name>:<argument>` fills, when it takes one.
+        encodes: True when the source is encoded apart (encoder-decoder), False for one joined sequence.
+    """
+
+    build: ClassVar[str]
+    sizes: ClassVar[dict[str, dict[str, int | float | bool | str]]] = {}
+    argument: ClassVar[str | None] = None
+    encodes: ClassVar[bool] = False
+
+    def width_of(self) -> int:
+        """The size of a token's embedding; by default the setting `width`."""
+        return int(self.settings()["width"])  # type: ignore[arg-type]
+
+    def context(self) -> tuple[int, int] | int:
+        """The most tokens it takes: one number for source and target together, or a pair for each side."""
+        raise NotImplementedError(f"{type(self).__qualname__} must say its context")

@@ -1,0 +1,175 @@
+"""The Layout: what every tensor of a batch travels with, so that packed and padded rows mean the same.
+
+Rows stand side by side in a fixed order: the source rows of all streams, then the target rows of all streams. A stream
+is one sequence that a backbone sees; an example has one (a prediction), two (`<->`) or one per branch of a ranking.
+In a padded layout every stream's part is filled up to the longest; void rows have role VOID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+VOID = 3
+"""Role of a padding row, beside those of `codec`."""
+
+
+class Segment(NamedTuple):
+    """A run of rows of one value or prompt: port index, first row within its stream's part, rows, and whether it has
+    a grid (an image) rather than a running index (text)."""
+
+    kind: int
+    start: int
+    length: int
+    gridded: bool
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Lengths of the parts of one side: packed rows, or `stride` rows for each part when padded."""
+
+    lengths: tuple[int, ...]
+    stride: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """All rows, void ones included."""
+        return sum(self.lengths) if self.stride is None else self.stride * len(self.lengths)
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """First row of each part."""
+        if self.stride is not None:
+            return tuple(range(0, self.stride * len(self.lengths), self.stride))
+        out, at = [], 0
+        for length in self.lengths:
+            out.append(at)
+            at += length
+        return tuple(out)
+
+    @cached_property
+    def longest(self) -> int:
+        return max(self.lengths, default=0)
+
+    @cached_property
+    def index(self) -> Tensor:
+        """int64 [rows]: running index of each row within its part (in padded parts it runs on over void rows)."""
+        if self.stride is not None:
+            return torch.arange(self.stride).repeat(len(self.lengths))
+        if not self.rows:
+            return torch.zeros(0, dtype=torch.long)
+        starts = torch.tensor(self.starts)
+        return torch.arange(self.rows) - torch.repeat_interleave(starts, torch.tensor(self.lengths))
+
+    @cached_property
+    def part(self) -> Tensor:
+        """int64 [rows]: which part each row belongs to."""
+        sizes = self.lengths if self.stride is None else (self.stride,) * len(self.lengths)
+        return torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes, dtype=torch.long))
+
+    @cached_property
+    def real(self) -> Tensor:
+        """bool [rows]: False for void rows."""
+        return self.index < torch.tensor(self.lengths, dtype=torch.long)[self.part]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Lengths, places and roles of all rows.
+
+    Attributes:
+        source: the source parts, one per stream.
+        target: the target parts, one per stream.
+        kinds: int64 [rows]: index of the port that made the row.
+        grid: float32 [rows, 3]: time, height, width in the value's own grid; zeros for text-like rows.
+        roles: uint8 [rows].
+        segments: per stream, its source and its target segments.
+        examples: the example that each stream belongs to.
+    """
+
+    source: Ragged
+    target: Ragged
+    kinds: Tensor
+    grid: Tensor
+    roles: Tensor
+    segments: tuple[tuple[tuple[Segment, ...], tuple[Segment, ...]], ...]
+    examples: tuple[int, ...]
+
+    @property
+    def streams(self) -> int:
+        return len(self.source.lengths)
+
+    @property
+    def rows(self) -> int:
+        return self.source.rows + self.target.rows
+
+    @property
+    def padded(self) -> bool:
+        return self.source.stride is not None
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Source rows and target rows of [rows, ...], as views."""
+        return x[: self.source.rows], x[self.source.rows :]
+
+    @cached_property
+    def joined(self) -> Ragged:
+        """One part per stream: its source, then its target (a decoder-only backbone's view)."""
+        lengths = tuple(s + t for s, t in zip(self.source.lengths, self.target.lengths, strict=True))
+        return Ragged(lengths, max(lengths, default=0) if self.padded else None)
+
+    @cached_property
+    def join_order(self) -> Tensor:
+        """int64 [joined.rows]: for each row of the joined view the row of this layout; void rows point at row 0."""
+        order = torch.zeros(self.joined.rows, dtype=torch.long)
+        shift = self.source.rows
+        for i, (s, t) in enumerate(zip(self.source.lengths, self.target.lengths, strict=True)):
+            at = self.joined.starts[i]
+            order[at : at + s] = torch.arange(self.source.starts[i], self.source.starts[i] + s)
+            first = shift + self.target.starts[i]
+            order[at + s : at + s + t] = torch.arange(first, first + t)
+        return order
+
+    def join(self, x: Tensor) -> Tensor:
+        """[rows, ...] in the joined order."""
+        return x.index_select(0, self.join_order.to(x.device))
+
+    @cached_property
+    def unjoin_order(self) -> Tensor:
+        """int64 [rows]: for each row of this layout its row in the joined view; void rows point at row 0."""
+        order = torch.zeros(self.rows, dtype=torch.long)
+        real = self.joined.real
+        order[self.join_order[real]] = torch.arange(self.joined.rows)[real]
+        return order
+
+    def unjoin(self, x: Tensor) -> Tensor:
+        """The joined view [joined.rows, ...] back in this layout's order."""
+        return x.index_select(0, self.unjoin_order.to(x.device))
+
+
+def plain_layout(source: Sequence[int], target: Sequence[int], *, padded: bool = False) -> Layout:
+    """A layout of text-like rows from lengths alone, for tests and benchmarks.
+
+    >>> plain_layout([3, 2], [1, 4]).joined.lengths
+    (4, 6)
+    """
+    left = Ragged(tuple(source), max(source, default=0) if padded else None)
+    right = Ragged(tuple(target), max(target, default=0) if padded else None)
+    rows = left.rows + right.rows
+    real = torch.cat([left.real, right.real])
+    return Layout(
+        source=left,
+        target=right,
+        kinds=torch.zeros(rows, dtype=torch.long),
+        grid=torch.zeros(rows, 3),
+        roles=torch.where(real, 0, VOID).to(torch.uint8),
+        segments=tuple(
+            ((Segment(0, 0, s, False),) if s else (), (Segment(0, 0, t, False),) if t else ())
+            for s, t in zip(source, target, strict=True)
+        ),
+        examples=tuple(range(len(source))),
+    )

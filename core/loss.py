@@ -1,0 +1,26 @@
+"""The declaration of a loss: which predictions it needs and which kind of objective it serves."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from .settings import Declaration
+
+ObjectiveKind = Literal["predict", "match", "rank", "rollout", "align"]
+
+
+class Loss(Declaration):
+    """A loss, chosen by a slot's `loss=`.
+
+    Class attributes:
+        build: "module:Class" of the working half; it receives the settings as keywords, see `core/networks.py` for
+            the signature that each kind of objective calls.
+        kind: the objective it serves.
+        needs: what an adapter must predict for it; empty for any.
+        modalities: slot types it suits; empty for all.
+    """
+
+    build: ClassVar[str]
+    kind: ClassVar[ObjectiveKind] = "predict"
+    needs: ClassVar[tuple[str, ...]] = ()
+    modalities: ClassVar[tuple[str, ...]] = ()

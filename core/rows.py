@@ -1,0 +1,53 @@
+"""Values out of a row: columns, paths that lead into mappings and map over lists, and absence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .near import nearest
+
+MISSING = object()
+"""Stands for an absent value."""
+
+
+def read_path(row: Mapping[str, Any], path: str) -> Any:
+    """The value of a column, or MISSING. A flat key wins over a path; a path through a list maps over it.
+
+    >>> read_path({"anns": [{"bbox": 1}, {"bbox": 2}]}, "anns.bbox")
+    [1, 2]
+    """
+    if path in row:
+        return row[path]
+    return _descend(row, path.split(".")) if "." in path else MISSING
+
+
+def _descend(value: Any, keys: Sequence[str]) -> Any:
+    for at, key in enumerate(keys):
+        if isinstance(value, Mapping):
+            if key not in value:
+                return MISSING
+            value = value[key]
+        elif is_list(value):
+            found = [_descend(item, keys[at:]) for item in value]
+            return MISSING if any(item is MISSING for item in found) else found
+        else:
+            return MISSING
+    return value
+
+
+def is_list(value: Any) -> bool:
+    """Whether a value holds one entry per repetition of a group: lists, tuples and arrays, never a string."""
+    return isinstance(value, list | tuple) or (type(value).__name__ == "ndarray" and value.ndim > 0)
+
+
+def is_absent(value: Any) -> bool:
+    """No key, None or NaN."""
+    return value is MISSING or value is None or (isinstance(value, float) and value != value)
+
+
+def missing_column(path: str, columns: Sequence[str]) -> str:
+    """The sentence for a column that a row lacks."""
+    near = nearest(path, columns)
+    hint = f"; did you mean `{near}`?" if near else ""
+    return f"there is no column `{path}`{hint} (columns: {', '.join(columns) or 'none'})"
