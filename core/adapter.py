@@ -62,6 +62,10 @@ class Adapter(Declaration):
         known = settings_of(type(self))
         return {name: value for name, value in self.settings().items() if not known[name].data_only}
 
+    def bare(self) -> Adapter:
+        """The same adapter without weights to start from: what a port is made with when its weights are then loaded."""
+        return self
+
     def default_loss(self) -> str | None:
         """The loss of a target slot that writes none; None when it predicts nothing."""
         return self.loss or (DEFAULT_LOSS[self.predicts] if self.predicts else None)

@@ -33,6 +33,7 @@ class Setting:
     at_most: float | None = None
     choices: tuple[Any, ...] = ()
     data_only: bool = False
+    sides: tuple[str, ...] = ("source", "target")
     help: str = ""
 
 
@@ -43,6 +44,7 @@ def setting(
     at_most: float | None = None,
     choices: tuple[Any, ...] = (),
     data_only: bool = False,
+    sides: tuple[str, ...] = ("source", "target"),
     help: str = "",
 ) -> Any:
     """A field of a declaration: an attribute that a slot may write.
@@ -54,9 +56,17 @@ def setting(
         choices: the legal values, when they are few.
         data_only: the value changes how data is read and not the weights, so two slots that differ in it share
             one port; the port does not receive it.
+        sides: where a slot may write it.
         help: one phrase for `omniline plugins` and for error messages.
     """
-    metadata = {"at_least": at_least, "at_most": at_most, "choices": choices, "data_only": data_only, "help": help}
+    metadata = {
+        "at_least": at_least,
+        "at_most": at_most,
+        "choices": choices,
+        "data_only": data_only,
+        "sides": sides,
+        "help": help,
+    }
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -95,6 +105,7 @@ def settings_of(declaration: type[Declaration]) -> Mapping[str, Setting]:
             at_most=meta.get("at_most"),
             choices=tuple(meta.get("choices") or literal),
             data_only=bool(meta.get("data_only")),
+            sides=tuple(meta.get("sides") or ("source", "target")),
             help=meta.get("help", ""),
         )
     return types.MappingProxyType(found)

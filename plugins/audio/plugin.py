@@ -1,0 +1,52 @@
+"""What audio brings: AUDIO. Declarations alone; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Literal
+
+from ...core.adapter import Adapter
+from ...core.modality import Modality, TensorSpec, Tokens
+from ...core.settings import setting
+from ..hookspecs import hookimpl
+
+
+class Audio(Adapter):
+    """Sound as frames of mel energies: read through strided convolutions, written frame after frame."""
+
+    modality = "AUDIO"
+    predicts = "values"
+    codec = ""
+    port = ""
+    loss = "mel"
+    decoder = "mel"
+
+    sample_rate: int = setting(16_000, at_least=1_000, at_most=192_000, data_only=True, help="samples a second")
+    max_seconds: float = setting(30.0, at_least=0.1, at_most=3600.0, data_only=True, help="longest sound")
+    features: Literal["fbank", "log_mel"] = setting("fbank", data_only=True, help="what a frame holds")
+    bands: int = setting(80, at_least=8, at_most=512, help="mel bands of a frame")
+    window: float = setting(0.025, at_least=0.001, at_most=1.0, data_only=True, help="length of a frame in seconds")
+    hop: float = setting(0.01, at_least=0.001, at_most=1.0, data_only=True, help="seconds from frame to frame")
+    n_frames_per_step: int = setting(4, at_least=1, at_most=64, help="frames that one token stands for")
+    use_mask: bool = setting(False, data_only=True, sides=("source",), help="hide bands and times in training")
+    speeds: tuple[str, ...] = setting(("1.0",), data_only=True, help="factors of speed, one drawn in training")
+    normalise: Literal["none", "utterance"] = setting("utterance", data_only=True, help="what is scaled to mean 0")
+
+    def tokens(self) -> Tokens:
+        return Tokens(1, max(1, ceil(self.max_seconds / self.hop / self.n_frames_per_step)))
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("frames", "float32", ("n", self.n_frames_per_step * self.bands)),)
+
+
+@hookimpl
+def modalities() -> Mapping[str, Modality]:
+    """The slot types of this room."""
+    return {"AUDIO": Modality(source="audio", target="audio", timed=True, help="a sound")}
+
+
+@hookimpl
+def adapters() -> Mapping[str, type[Adapter]]:
+    """The adapters of this room."""
+    return {"audio": Audio}

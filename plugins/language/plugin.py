@@ -1,0 +1,164 @@
+"""What language brings: TEXT, STRUCT, CATEGORY, PHONE and CHAT. Declarations alone; nothing here imports torch.
+
+All adapters that write text go through one port, so that a model has one vocabulary and one table of embeddings,
+whatever reads or writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from ...core.adapter import Adapter
+from ...core.modality import Modality, TensorSpec, Tokens
+from ...core.settings import setting
+from ..hookspecs import hookimpl
+
+TEXT_PORT = "omniline.plugins.language.text_port:TextPort"
+
+
+class Text(Adapter):
+    """Text as the model's tokens."""
+
+    modality = "TEXT"
+    predicts = "tokens"
+    codec = "omniline.plugins.language.text:TextCodec"
+    port = TEXT_PORT
+    assets = ("tokenizer",)
+    cuttable = True
+
+    uncased: bool = setting(False, data_only=True, help="lower-case the text")
+    no_punctuation: bool = setting(False, data_only=True, help="drop punctuation marks")
+    mask_ratio: float = setting(
+        0.0,
+        at_least=0.0,
+        at_most=1.0,
+        data_only=True,
+        sides=("source",),
+        help="share of words hidden in training, in spans that one mask stands for",
+    )
+    noise_ratio: float = setting(
+        0.0, at_least=0.0, at_most=1.0, data_only=True, help="share of input tokens replaced by random ones in training"
+    )
+
+    def tokens(self) -> Tokens:
+        return Tokens(0, None)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("tokens", "int64", ("n",)),)
+
+
+class Struct(Adapter):
+    """Tables, triples, mappings and database schemas, written out as text."""
+
+    modality = "STRUCT"
+    predicts = "tokens"
+    codec = "omniline.plugins.language.struct:StructCodec"
+    port = TEXT_PORT
+    assets = ("tokenizer",)
+    cuttable = True
+
+    form: Literal["table", "rows", "mapping", "text"] = setting(
+        "table", data_only=True, help="what a prediction becomes: lists, mappings by the first row, one mapping, text"
+    )
+    uncased: bool = setting(False, data_only=True, help="lower-case the text")
+    mask_ratio: float = setting(
+        0.0,
+        at_least=0.0,
+        at_most=1.0,
+        data_only=True,
+        sides=("source",),
+        help="share of words hidden in training, in spans that one mask stands for",
+    )
+    noise_ratio: float = setting(
+        0.0, at_least=0.0, at_most=1.0, data_only=True, help="share of input tokens replaced by random ones in training"
+    )
+
+    def tokens(self) -> Tokens:
+        return Tokens(0, None)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("tokens", "int64", ("n",)),)
+
+
+class Phone(Adapter):
+    """Phones, separated by white space, written as text."""
+
+    modality = "PHONE"
+    predicts = "tokens"
+    codec = "omniline.plugins.language.phone:PhoneCodec"
+    port = TEXT_PORT
+    assets = ("tokenizer",)
+    cuttable = True
+
+    alphabet: Literal["any", "arpabet"] = setting("any", data_only=True, help="the phones that are legal")
+    stress: bool = setting(True, data_only=True, help="keep the stress digits of ARPAbet vowels")
+    mask_ratio: float = setting(
+        0.0, at_least=0.0, at_most=1.0, data_only=True, sides=("source",), help="share of phones hidden in training"
+    )
+
+    def tokens(self) -> Tokens:
+        return Tokens(0, None)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("tokens", "int64", ("n",)),)
+
+
+class Category(Adapter):
+    """One label of a closed set, by an output layer of its own with one unit a label."""
+
+    modality = "CATEGORY"
+    predicts = "class"
+    codec = "omniline.plugins.language.category:CategoryCodec"
+    port = "omniline.plugins.language.category:CategoryPort"
+    assets = ("closed_set",)
+
+    def tokens(self) -> Tokens:
+        return Tokens(1)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("label", "int64", (1,)),)
+
+
+class Chat(Adapter):
+    """A conversation; its codec gives each token a role, so that only the wanted turns are supervised."""
+
+    modality = "CHAT"
+    predicts = "tokens"
+    codec = ""
+    port = TEXT_PORT
+    assets = ("tokenizer",)
+
+    holds: tuple[str, ...] = setting(
+        ("text",),
+        choices=("text", "image", "video", "audio", "motion", "box", "struct", "phone"),
+        data_only=True,
+        help="what may stand in turns",
+    )
+    supervise: Literal["assistant", "last"] = setting(
+        "assistant", data_only=True, help="supervised are all turns of the assistant, or its last one"
+    )
+
+    def tokens(self) -> Tokens:
+        return Tokens(1, None)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("tokens", "int64", ("n",)),)
+
+
+@hookimpl
+def modalities() -> Mapping[str, Modality]:
+    """The slot types of this room."""
+    return {
+        "TEXT": Modality(source="text", target="text", help="a string"),
+        "STRUCT": Modality(source="struct", target="struct", help="a table, triples, a mapping or a database schema"),
+        "CATEGORY": Modality(source="category", target="category", help="one label of a closed set"),
+        "PHONE": Modality(source="phone", target="phone", help="phones separated by white space"),
+        "CHAT": Modality(source="chat", target="chat", help="a list of turns"),
+    }
+
+
+@hookimpl
+def adapters() -> Mapping[str, type[Adapter]]:
+    """The adapters of this room."""
+    return {"text": Text, "struct": Struct, "phone": Phone, "category": Category, "chat": Chat}

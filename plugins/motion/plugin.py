@@ -1,0 +1,57 @@
+"""What motion brings: MOTION. Declarations alone; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...core.adapter import Adapter
+from ...core.modality import Modality, TensorSpec, Tokens
+from ...core.settings import setting
+from ..hookspecs import hookimpl
+
+ROOT = 6
+"""Numbers of a frame for the root joint: its place and its velocity."""
+ROTATION = 6
+"""Numbers of a frame for each joint: two columns of its rotation matrix."""
+
+
+class Motion(Adapter):
+    """A skeleton's motion: root place and velocity and the joints' 6-D rotations, one token a frame."""
+
+    modality = "MOTION"
+    predicts = "values"
+    codec = ""
+    port = ""
+    loss = "diffusion"
+    decoder = "diffusion"
+
+    joints: int = setting(22, at_least=1, at_most=512, help="joints of the skeleton")
+    sample_rate: int = setting(1, at_least=1, at_most=1000, data_only=True, help="every n-th frame is read")
+    min_length: int = setting(10, at_least=1, data_only=True, help="fewest frames; shorter motions are an error")
+    max_frames: int = setting(256, at_least=1, at_most=65_536, data_only=True, help="most frames")
+    window: int | None = setting(None, at_least=1, data_only=True, help="frames of a random piece, in training")
+    soft_trim: float = setting(
+        0.0, at_least=0.0, at_most=1.0, data_only=True, help="share trimmed at random in training"
+    )
+    anchor_frame: int | None = setting(None, data_only=True, help="the frame that faces forward at the origin")
+    mask_ratio: float = setting(
+        0.0, at_least=0.0, at_most=1.0, data_only=True, help="share of frames to fill in between known ones"
+    )
+
+    def tokens(self) -> Tokens:
+        return Tokens(1, min(self.max_frames, self.window or self.max_frames))
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("frames", "float32", ("n", ROOT + ROTATION * self.joints)),)
+
+
+@hookimpl
+def modalities() -> Mapping[str, Modality]:
+    """The slot types of this room."""
+    return {"MOTION": Modality(source="motion", target="motion", timed=True, help="the motion of a skeleton")}
+
+
+@hookimpl
+def adapters() -> Mapping[str, type[Adapter]]:
+    """The adapters of this room."""
+    return {"motion": Motion}

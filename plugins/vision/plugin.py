@@ -1,0 +1,166 @@
+"""What vision brings: IMAGE, VIDEO and BOX. Declarations alone; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Literal
+
+from ...core.adapter import Adapter
+from ...core.modality import Modality, TensorSpec, Tokens
+from ...core.settings import setting
+from ..hookspecs import hookimpl
+
+Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+
+class Image(Adapter):
+    """Pictures as patches: each square of pixels goes through one linear layer."""
+
+    modality = "IMAGE"
+    codec = "omniline.plugins.vision.image:ImageCodec"
+    port = "omniline.plugins.vision.image:ImagePort"
+    sides = ("source",)
+
+    size: int = setting(224, at_least=4, at_most=4096, data_only=True, help="side in pixels (mode=fit: the longer)")
+    patch: int = setting(16, at_least=1, at_most=256, help="side of a patch in pixels")
+    mode: Literal["square", "crop", "fit"] = setting(
+        "square", data_only=True, help="squeeze to a square, cut the middle square, or keep the sides' ratio"
+    )
+    resize: Filter = setting("bicubic", data_only=True, help="filter of resizing")
+    augment: Literal["none", "light", "strong"] = setting("none", data_only=True, help="random changes in training")
+    flip: bool = setting(False, data_only=True, help="mirror half of the pictures in training")
+    mask_ratio: float = setting(
+        0.0, at_least=0.0, at_most=1.0, data_only=True, help="side of the square hidden in training, as a share"
+    )
+    normalise: Literal["half", "imagenet", "clip"] = setting("half", help="mean and deviation that scale pixels")
+
+    def tokens(self) -> Tokens:
+        side = max(1, self.size // self.patch)
+        return Tokens(1 if self.mode == "fit" else side * side, side * side)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        rows = "n" if self.mode == "fit" else self.tokens().least
+        return (TensorSpec("patches", "uint8", (rows, 3 * self.patch**2)),)
+
+
+class Timm(Adapter):
+    """Pictures through a tower: any model of the timm library, cut where its features have the wanted stride."""
+
+    modality = "IMAGE"
+    codec = "omniline.plugins.vision.timm_tower:TimmCodec"
+    port = "omniline.plugins.vision.timm_tower:TimmPort"
+    sides = ("source",)
+
+    model: str = setting(help="name of the timm model")
+    pretrained: bool = setting(False, help="start from the hub's weights")
+    weights: str | None = setting(None, help="start from this file of weights")
+    frozen: bool = setting(False, help="train the projection alone")
+    size: int = setting(224, at_least=16, at_most=4096, help="side in pixels")
+    stride: int = setting(16, at_least=1, at_most=256, help="pixels of the picture that one token stands for, each way")
+    mode: Literal["square", "crop"] = setting("square", data_only=True, help="squeeze to a square, or cut one")
+    resize: Filter = setting("bicubic", data_only=True, help="filter of resizing")
+    augment: Literal["none", "light", "strong"] = setting("none", data_only=True, help="random changes in training")
+    flip: bool = setting(False, data_only=True, help="mirror half of the pictures in training")
+    mask_ratio: float = setting(
+        0.0, at_least=0.0, at_most=1.0, data_only=True, help="side of the square hidden in training, as a share"
+    )
+    normalise: Literal["model", "half", "imagenet", "clip"] = setting(
+        "model", help="mean and deviation that scale pixels; `model`: those that the tower was trained with"
+    )
+
+    def tokens(self) -> Tokens:
+        return Tokens(ceil(self.size / self.stride) ** 2)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("pixels", "uint8", (1, self.size, self.size, 3)),)
+
+    def bare(self) -> Timm:
+        return Timm(**{**self.settings(), "pretrained": False, "weights": None})  # type: ignore[arg-type]
+
+
+class ImageCodes(Adapter):
+    """Pictures as codes of a learned codebook, for making them."""
+
+    modality = "IMAGE"
+    predicts = "tokens"
+    codec = ""
+    port = ""
+
+    size: int = setting(128, at_least=16, at_most=1024, help="side in pixels")
+    factor: int = setting(8, at_least=2, at_most=32, help="pixels that one code stands for, each way")
+    codes: int = setting(8192, at_least=2, at_most=1 << 20, help="entries of the codebook")
+    codebook: str | None = setting(None, help="folder of a trained image tokenizer")
+    mask_ratio: float = setting(
+        0.0, at_least=0.0, at_most=1.0, data_only=True, help="side of the square hidden in training, as a share"
+    )
+
+    def tokens(self) -> Tokens:
+        return Tokens(max(1, self.size // self.factor) ** 2)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("pixels", "uint8", (1, self.size, self.size, 3)),)
+
+
+class Video(Adapter):
+    """Clips as the patches of a few frames, with their times."""
+
+    modality = "VIDEO"
+    codec = ""
+    port = ""
+    sides = ("source",)
+
+    max_frames: int = setting(4, at_least=1, at_most=4096, data_only=True, help="frames that are read")
+    sampling: Literal["uniform", "fps", "clip"] = setting(
+        "uniform", data_only=True, help="frames over all of the clip, at a rate, or of one random piece"
+    )
+    fps: float = setting(2.0, at_least=0.01, at_most=240.0, data_only=True, help="frames a second, with sampling=fps")
+    size: int = setting(224, at_least=4, at_most=4096, data_only=True, help="side of a frame in pixels")
+    patch: int = setting(16, at_least=1, at_most=256, help="side of a patch in pixels")
+    resize: Filter = setting("bilinear", data_only=True, help="filter of resizing")
+    augment: Literal["none", "light", "strong"] = setting("none", data_only=True, help="random changes in training")
+    flip: bool = setting(False, data_only=True, help="mirror half of the clips in training")
+    normalise: Literal["half", "imagenet", "clip"] = setting("half", help="mean and deviation that scale pixels")
+
+    def tokens(self) -> Tokens:
+        frame = max(1, self.size // self.patch) ** 2
+        return Tokens(frame * (self.max_frames if self.sampling != "fps" else 1), frame * self.max_frames)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("patches", "uint8", ("n", 3 * self.patch**2)),)
+
+
+class Box(Adapter):
+    """A region (x0, y0, x1, y1) as four tokens, each a bin of the side."""
+
+    modality = "BOX"
+    predicts = "tokens"
+    codec = "omniline.plugins.vision.box:BoxCodec"
+    port = "omniline.plugins.vision.box:BoxPort"
+
+    bins: int = setting(1000, at_least=2, at_most=65_536, help="places along a side")
+    size: int | None = setting(
+        None, at_least=1, data_only=True, help="coordinates are pixels of a picture of this side; by default 0 to 1"
+    )
+
+    def tokens(self) -> Tokens:
+        return Tokens(4)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("tokens", "int64", (4,)),)
+
+
+@hookimpl
+def modalities() -> Mapping[str, Modality]:
+    """The slot types of this room."""
+    return {
+        "IMAGE": Modality(source="image", target="image_codes", help="a picture"),
+        "VIDEO": Modality(source="video", timed=True, help="a clip"),
+        "BOX": Modality(source="box", target="box", help="a region of a picture: x0, y0, x1, y1"),
+    }
+
+
+@hookimpl
+def adapters() -> Mapping[str, type[Adapter]]:
+    """The adapters of this room."""
+    return {"image": Image, "timm": Timm, "image_codes": ImageCodes, "video": Video, "box": Box}
