@@ -1,0 +1,1 @@
+"""Ready task files and the sample data that they train on."""
