@@ -1,0 +1,155 @@
+"""What is asked of the tokenizers library: load, train, and tell which pieces begin a word."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+
+from ...core.errors import ConfigError
+
+END_NAMES = ("<end>", "</s>", "<eos>", "[EOS]", "<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "[SEP]")
+MASK_NAMES = ("<mask>", "[MASK]")
+BYTE_BLANKS = tuple(chr(256 + byte) for byte in (9, 10, 13, 32))
+"""How byte-level pieces spell tab, newline, return and space; printable bytes spell themselves."""
+
+BLANK = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+WORD = re.compile(f"[{BLANK}]+(?![^{BLANK}])| ?[^{BLANK}]+|[{BLANK}]")
+"""Runs that byte-level tokenizers never join: a word with the space before it, or other white space."""
+
+
+class PieceTable(NamedTuple):
+    """What the library is asked once: sizes, marks, and two tables.
+
+    `known` counts the library's own ids, `starts` is bool [vocabulary], `plain` are the ids of text.
+    """
+
+    vocabulary: int
+    end: int
+    mask: int
+    known: int
+    starts: NDArray[np.bool_]
+    plain: NDArray[np.int64]
+
+
+def load_pieces(content: str) -> tokenizers.Tokenizer:
+    """The library's tokenizer of the content of a `tokenizer.json`, made deterministic and free of marks.
+
+    Raises:
+        ConfigError: the library cannot read it.
+    """
+    try:
+        inner = tokenizers.Tokenizer.from_str(content)
+    except Exception as cause:
+        raise ConfigError(f"the tokenizers library cannot read this tokenizer: {cause}") from cause
+    inner.no_truncation()
+    inner.no_padding()
+    inner.encode_special_tokens = True
+    if getattr(inner.model, "dropout", None):
+        inner.model.dropout = None
+    return inner
+
+
+def piece_table(inner: tokenizers.Tokenizer) -> PieceTable:
+    """Sizes, marks and word beginnings of a tokenizer.
+
+    Raises:
+        ConfigError: its vocabulary is empty.
+    """
+    ids: dict[str, int] = inner.get_vocab(with_added_tokens=True)
+    if not ids:
+        raise ConfigError("a tokenizer must have a vocabulary, but this one's is empty")
+    special = {token.content: id for id, token in inner.get_added_tokens_decoder().items() if token.special}
+    known = max(ids.values()) + 1
+    vocabulary = known
+    marks = []
+    for names in (END_NAMES, MASK_NAMES):
+        found = next((special[name] for name in names if name in special), None)
+        if found is None:
+            found, vocabulary = vocabulary, vocabulary + 1
+        marks.append(found)
+    starts = np.ones(vocabulary, dtype=np.bool_)
+    begins = _word_test(json.loads(inner.to_str()), ids)
+    for piece, id in ids.items():
+        starts[id] = begins(piece)
+    plain = np.array(sorted(set(ids.values()) - set(special.values())), dtype=np.int64)
+    return PieceTable(vocabulary, marks[0], marks[1], known, starts, plain)
+
+
+def _word_test(content: dict[str, Any], ids: dict[str, int]) -> Any:
+    """Whether a piece begins a word, from how this kind of tokenizer marks white space."""
+    model = content.get("model") or {}
+    if model.get("type") == "WordPiece":
+        inside = model.get("continuing_subword_prefix") or "##"
+        return lambda piece: not piece.startswith(inside)
+    if '"ByteLevel"' in json.dumps([content.get("pre_tokenizer"), content.get("decoder")]):
+        return lambda piece: piece[:1] in BYTE_BLANKS or "\xe0" <= piece[:1] <= "\xff"
+    if any(piece.startswith("\u2581") for piece in ids):
+        return lambda piece: piece.startswith("\u2581")
+    return lambda piece: True
+
+
+def splits_at_blanks(inner: tokenizers.Tokenizer) -> bool:
+    """Whether the pieces of a text are those of its `WORD`s, so that words can be remembered one by one."""
+    content = json.loads(inner.to_str())
+    before = content.get("pre_tokenizer") or {}
+    return bool(
+        content.get("normalizer") is None
+        and before.get("type") == "ByteLevel"
+        and before.get("use_regex", True)
+        and not before.get("add_prefix_space")
+        and content["model"]["type"] == "BPE"
+        and all(token.special for token in inner.get_added_tokens_decoder().values())
+    )
+
+
+def trained_bpe(texts: Iterable[str], size: int) -> str:
+    """The content of a `tokenizer.json`: byte-level BPE of at most `size` pieces, counted over the texts.
+
+    Raises:
+        ConfigError: there is no text.
+    """
+    inner = tokenizers.Tokenizer(tokenizers.models.BPE())
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = tokenizers.decoders.ByteLevel()
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=size, special_tokens=[], initial_alphabet=sorted(alphabet), show_progress=False
+    )
+    counted = 0
+
+    def each() -> Iterator[str]:
+        nonlocal counted
+        for text in texts:
+            if not isinstance(text, str):
+                raise TypeError(f"a BPE vocabulary is trained on strings, but one text is {type(text).__name__}")
+            counted += bool(text)
+            yield text
+
+    with _one_thread():
+        inner.train_from_iterator(each(), trainer=trainer)
+    if not counted:
+        raise ConfigError("a BPE vocabulary must be trained on at least one text, but there is none")
+    return str(inner.to_str())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Train without the library's threads: once they ran, it warns at every fork of a loader worker."""
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name)
+    os.environ[name] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -1,0 +1,128 @@
+"""The codec of TEXT: strings to tokens and back."""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...core.codec import Encoded, Reading
+from .masking import Ids, add_noise, hide_spans
+from .tokenizer import Tokenizer
+
+
+class Punctuation(dict[int, int | None]):
+    """A table for `str.translate` that drops punctuation, filled as characters are met."""
+
+    def __missing__(self, point: int) -> int | None:
+        mark = chr(point)
+        drop = mark in string.punctuation or unicodedata.category(mark).startswith("P")
+        self[point] = None if drop else point
+        return self[point]
+
+
+class TextCodec:
+    """Strings to tokens and back.
+
+    On the target side the clean tokens and the end mark are the labels; a limit cuts the text and never the mark.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokenizer: Tokenizer,
+        uncased: bool = False,
+        no_punctuation: bool = False,
+        mask_ratio: float = 0.0,
+        noise_ratio: float = 0.0,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.uncased = uncased
+        self.mask_ratio = mask_ratio
+        self.noise_ratio = noise_ratio
+        self._drop = Punctuation() if no_punctuation else None
+
+    def measure(self, raw: Any, reading: Reading) -> int:
+        """The tokens of the clean text, with its end mark on the target side; hiding spans only takes some away."""
+        rows = len(self._tokens(raw)) + (reading.side == "target")
+        return rows if reading.limit is None else min(rows, reading.limit)
+
+    def encode(self, raw: Any, reading: Reading) -> Encoded:
+        """Read a string.
+
+        Raises:
+            TypeError: not a string.
+            ValueError: not valid Unicode, no room for the end mark, or a target with `mask_ratio`.
+        """
+        target = reading.side == "target"
+        clean = self._tokens(raw)[: room(reading)]
+        given = self._corrupted(clean, reading) if reading.corrupts else clean
+        if not target:
+            return Encoded(rows=len(given), tensors={"tokens": given.copy() if given is clean else given})
+        end = self.tokenizer.end
+        return Encoded(
+            rows=len(clean) + 1,
+            tensors={"tokens": np.append(given, end)},
+            labels={"tokens": np.append(clean, end)},
+        )
+
+    def decode(self, predicted: Mapping[str, torch.Tensor]) -> str:
+        """The text of predicted tokens."""
+        return self.tokenizer.decode(predicted["tokens"].tolist())
+
+    def _tokens(self, raw: Any) -> Ids:
+        if not isinstance(raw, str):
+            raise TypeError(_not_text(raw))
+        text = raw.lower() if self.uncased else raw
+        if self._drop is not None:
+            text = " ".join(text.translate(self._drop).split())
+        return self.tokenizer.array(text)
+
+    def _corrupted(self, ids: Ids, reading: Reading) -> Ids:
+        if self.noise_ratio:
+            ids = add_noise(ids, self.tokenizer.plain, ratio=self.noise_ratio, random=reading.random("noise"))
+        if not self.mask_ratio:
+            return ids
+        if reading.side == "target":
+            raise ValueError(
+                "`mask_ratio` hides what is read and cannot hide what is written: use it on the source side, and "
+                "`noise_ratio` on the target side"
+            )
+        return hide_spans(
+            ids,
+            self.tokenizer.starts[ids],
+            mask=self.tokenizer.mask,
+            ratio=self.mask_ratio,
+            random=reading.random("mask"),
+        )
+
+
+def room(reading: Reading) -> int | None:
+    """How many tokens of the text itself fit the reading.
+
+    Raises:
+        ValueError: not even the end mark fits.
+    """
+    if reading.limit is None:
+        return None
+    left = reading.limit - (reading.side == "target")
+    if left < 0:
+        raise ValueError(f"a limit must leave room for the end mark, 1 token, but is {reading.limit}")
+    return left
+
+
+def _not_text(raw: Any) -> str:
+    shown = repr(raw)
+    shown = shown if len(shown) <= 40 else shown[:37] + "..."
+    fix = ""
+    if isinstance(raw, bytes | bytearray):
+        fix = '; decode it, raw.decode("utf-8")'
+    elif isinstance(raw, int | float | np.number):
+        fix = f"; convert the column to text, str({raw})"
+    elif isinstance(raw, list | tuple):
+        fix = '; join it, " ".join(...), or put the slot into a group, ( [TEXT:name] )*'
+    return f"text must be a string, but is {type(raw).__name__} {shown}{fix}"

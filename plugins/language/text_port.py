@@ -1,0 +1,41 @@
+"""The port of all that is written as text: one table of embeddings, which is its output layer too."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...core.port import Head, Port
+from .tokenizer import Tokenizer
+
+DEVIATION = 0.02
+"""Of a fresh table: tied logits start small at any width, so that the first loss is about the logarithm of the size."""
+
+
+class TextPort(Port):
+    """Tokens to embeddings, hidden states to logits over the tokenizer's vocabulary, with tied weights.
+
+    >>> import torch
+    >>> from omniline.plugins.language.tokenizer import ByteTokenizer
+    >>> port = TextPort(width=8, tokenizer=ByteTokenizer())
+    >>> port.embed(tokens=torch.tensor([104, 105])).shape, port.project(torch.zeros(1, 8)).shape
+    (torch.Size([2, 8]), torch.Size([1, 258]))
+    """
+
+    def __init__(self, *, width: int, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.vocabulary = tokenizer.vocabulary
+        self.end = tokenizer.end
+        self.embedding = nn.Embedding(tokenizer.vocabulary, width)
+        nn.init.normal_(self.embedding.weight, std=DEVIATION)
+
+    def embed(self, **tensors: Tensor) -> Tensor:
+        """Embeddings [n, width] of `tokens` int64 [n]."""
+        return F.embedding(tensors["tokens"], self.embedding.weight)
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """Logits [n, vocabulary]."""
+        return F.linear(hidden, self.embedding.weight)
+
+    def head(self) -> Head:
+        return Head(self.embedding.weight, None)

@@ -1,0 +1,278 @@
+"""Tokenizers: text to token ids and back. One serves a whole model, so all that is written as text shares one port.
+
+Two kinds: bytes, which needs no file, and any `tokenizer.json` of the tokenizers library, which `train_bpe` makes from
+texts. Both are plain content (`to_json`, `from_json`), picklable, and remember what they cut lately, because a text is
+measured, encoded and often stands on both sides of an instruction.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import ConfigError
+from .pieces import WORD, PieceTable, load_pieces, piece_table, splits_at_blanks, trained_bpe
+
+Ids = NDArray[np.int64]
+T = TypeVar("T")
+FORMAT = 1
+REMEMBERED = 1 << 20
+"""Characters of text whose tokens are remembered, at most twice over."""
+
+
+class Recent(Generic[T]):
+    """What was made of recent texts: two generations, of which the older is dropped when the younger is full."""
+
+    __slots__ = ("_old", "_room", "_young")
+
+    def __init__(self) -> None:
+        self._young: dict[str, T] = {}
+        self._old: dict[str, T] = {}
+        self._room = REMEMBERED
+
+    def get(self, text: str) -> T | None:
+        found = self._young.get(text)
+        if found is None and (found := self._old.get(text)) is not None:
+            self.put(text, found)
+        return found
+
+    def put(self, text: str, value: T) -> None:
+        self._room -= len(text) + 64
+        if self._room < 0:
+            self._old, self._young, self._room = self._young, {}, REMEMBERED
+        self._young[text] = value
+
+
+class Tokenizer(ABC):
+    """Text to ids and back.
+
+    Attributes:
+        vocabulary: how many ids there are, the two marks included.
+        end: the id that ends a value on the target side.
+        mask: the id that stands for hidden words.
+    """
+
+    vocabulary: int
+    end: int
+    mask: int
+
+    def __init__(self) -> None:
+        self._recent: Recent[Ids] = Recent()
+
+    @abstractmethod
+    def _cut(self, text: str) -> Ids: ...
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of these ids; marks are left out, and bytes that are no UTF-8 become the replacement character."""
+
+    @abstractmethod
+    def to_json(self) -> str:
+        """The tokenizer's whole content; `from_json` makes an equal one."""
+
+    @property
+    @abstractmethod
+    def starts(self) -> NDArray[np.bool_]:
+        """bool [vocabulary]: whether a token begins a word; all of them where words are not known."""
+
+    @property
+    @abstractmethod
+    def plain(self) -> Ids:
+        """The ids that stand for text."""
+
+    def array(self, text: str) -> Ids:
+        """The ids of a text, int64 [n], remembered: not to be written to.
+
+        Raises:
+            ValueError: the text holds half of a surrogate pair.
+        """
+        found = self._recent.get(text)
+        if found is None:
+            found = self._cut(text)
+            found.flags.writeable = False
+            self._recent.put(text, found)
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, without marks.
+
+        >>> ByteTokenizer().encode("hi!")
+        [104, 105, 33]
+        """
+        return [int(i) for i in self.array(text)]
+
+    def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
+        """The ids of several texts."""
+        return [self.encode(text) for text in texts]
+
+    @staticmethod
+    def from_json(text: str) -> Tokenizer:
+        """The tokenizer of what `to_json` wrote, or of the content of any `tokenizer.json`.
+
+        Raises:
+            ConfigError: not JSON, another format, or not a tokenizer.
+        """
+        return _read(text)
+
+    @staticmethod
+    def from_file(path: str | Path) -> Tokenizer:
+        """The tokenizer of a file, see `from_json`.
+
+        Raises:
+            ConfigError: no such file, or its content is no tokenizer.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as cause:
+            raise ConfigError(f"the tokenizer file {str(path)!r} cannot be read: {cause}") from cause
+        try:
+            return _read(text)
+        except ConfigError as cause:
+            raise ConfigError(f"the tokenizer file {str(path)!r}: {cause}") from cause
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tokenizer) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: None if isinstance(value, Recent) else value for name, value in self.__dict__.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({name: Recent() if value is None else value for name, value in state.items()})
+
+
+class ByteTokenizer(Tokenizer):
+    """UTF-8 bytes, then the end mark (256) and the mask (257).
+
+    >>> ByteTokenizer().decode([104, 105, 256])
+    'hi'
+    """
+
+    vocabulary, end, mask = 258, 256, 257
+
+    def _cut(self, text: str) -> Ids:
+        return np.frombuffer(_utf8(text), dtype=np.uint8).astype(np.int64)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return bytes(i for i in ids if i < 256).decode("utf-8", errors="replace")
+
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT, "kind": "bytes"})
+
+    @cached_property
+    def starts(self) -> NDArray[np.bool_]:
+        """White space begins the word after it; so do characters of three bytes and more, mostly scripts without it."""
+        ids = np.arange(self.vocabulary)
+        return np.isin(ids, [9, 10, 13, 32]) | ((ids >= 0xE0) & (ids < 256))
+
+    @cached_property
+    def plain(self) -> Ids:
+        return np.arange(256)
+
+
+class PieceTokenizer(Tokenizer):
+    """Any tokenizer of the tokenizers library. Marks that it lacks follow after its vocabulary.
+
+    Special tokens that are written out in a text are read as the characters they are.
+    """
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self._inner = load_pieces(content)
+        table: PieceTable = piece_table(self._inner)
+        self.vocabulary, self.end, self.mask = table.vocabulary, table.end, table.mask
+        self._known, self._starts, self._plain = table.known, table.starts, table.plain
+        self._by_word = splits_at_blanks(self._inner)
+        self._words: Recent[list[int]] = Recent()
+
+    def _cut(self, text: str) -> Ids:
+        _utf8(text)
+        if not self._by_word:
+            return np.array(self._pieces(text), dtype=np.int64)
+        ids: list[int] = []
+        for word in WORD.findall(text):
+            known = self._words.get(word)
+            if known is None:
+                known = self._pieces(word)
+                self._words.put(word, known)
+            ids += known
+        return np.array(ids, dtype=np.int64)
+
+    def _pieces(self, text: str) -> list[int]:
+        return list(self._inner.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        marks = (self.end, self.mask)
+        return str(self._inner.decode([int(i) for i in ids if i < self._known and i not in marks]))
+
+    def to_json(self) -> str:
+        return self._content
+
+    @cached_property
+    def _content(self) -> str:
+        content = json.loads(self._inner.to_str())
+        return json.dumps({"format": FORMAT, "kind": "pieces", "content": content}, ensure_ascii=False)
+
+    @property
+    def starts(self) -> NDArray[np.bool_]:
+        return self._starts
+
+    @property
+    def plain(self) -> Ids:
+        return self._plain
+
+
+def train_bpe(texts: Iterable[str], *, size: int = 8192) -> PieceTokenizer:
+    """A byte-level BPE tokenizer of these texts; every text has tokens, whatever its script.
+
+    Args:
+        texts: what to count.
+        size: most entries of the vocabulary, 256 bytes and the two marks included.
+
+    Raises:
+        ConfigError: no text, or a size below 258.
+
+    >>> tokenizer = train_bpe(["the cat and the dog and the bird"] * 9, size=270)
+    >>> tokenizer.decode(tokenizer.encode("the dog, naïve")), tokenizer.vocabulary
+    ('the dog, naïve', 270)
+    """
+    if size < ByteTokenizer.vocabulary:
+        raise ConfigError(f"the size of a BPE vocabulary must be at least {ByteTokenizer.vocabulary}, but is {size}")
+    return PieceTokenizer(trained_bpe(texts, size - 2))
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as cause:
+        raise ValueError(
+            f"the text must be valid Unicode, but character {cause.start} is half of a surrogate pair "
+            f"({text[cause.start]!r})"
+        ) from cause
+
+
+def _read(text: str) -> Tokenizer:
+    try:
+        data = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as cause:
+        raise ConfigError(f"a tokenizer must be JSON, but its text is broken: {cause}") from cause
+    if not isinstance(data, dict):
+        raise ConfigError(f"a tokenizer must be a JSON object, but is {type(data).__name__}")
+    if "kind" not in data:
+        return PieceTokenizer(text)
+    if data.get("format") != FORMAT:
+        raise ConfigError(f"the tokenizer's format must be {FORMAT}, but is {data.get('format')!r}")
+    if data["kind"] == "bytes":
+        return ByteTokenizer()
+    if data["kind"] == "pieces" and isinstance(data.get("content"), dict):
+        return PieceTokenizer(json.dumps(data["content"]))
+    raise ConfigError(f'the tokenizer\'s kind must be "bytes" or "pieces" with its content, but is {data["kind"]!r}')
