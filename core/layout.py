@@ -10,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+
+from .attention import attend_groups
+from .attention_groups import Bias, Group, Piece, group_pieces
+
+View = Literal["source", "target", "cross", "joined"]
+"""Which rows attend to which: the source part to itself, the target part to itself, target to source, both joined."""
 
 VOID = 3
 """Role of a padding row, beside those of `codec`."""
@@ -45,7 +51,7 @@ class Ragged:
     def starts(self) -> tuple[int, ...]:
         """First row of each part."""
         if self.stride is not None:
-            return tuple(range(0, self.stride * len(self.lengths), self.stride))
+            return tuple(self.stride * i for i in range(len(self.lengths)))
         out, at = [], 0
         for length in self.lengths:
             out.append(at)
@@ -149,6 +155,75 @@ class Layout:
     def unjoin(self, x: Tensor) -> Tensor:
         """The joined view [joined.rows, ...] back in this layout's order."""
         return x.index_select(0, self.unjoin_order.to(x.device))
+
+    @cached_property
+    def gridded(self) -> Tensor:
+        """int64: the source rows that have a grid."""
+        starts = zip(self.source.starts, self.segments, strict=True)
+        found = [torch.arange(at + s.start, at + s.start + s.length) for at, (own, _) in starts for s in own if s.gridded]
+        return torch.cat(found) if found else torch.zeros(0, dtype=torch.long)
+
+    def pieces(self, part: View) -> tuple[Piece, ...]:
+        """Which rows see which.
+
+        A source part sees itself both ways, a target part itself and what is before it. In "cross" a target part sees
+        its source; in "joined" (rows of the joined view) it also sees itself and what is before it.
+        """
+        source, target = self.source, self.target
+        if part == "source":
+            own = zip(source.starts, source.lengths, strict=True)
+            return tuple(Piece(i, at, n, at, n, False) for i, (at, n) in enumerate(own))
+        if part == "target":
+            own = zip(target.starts, target.lengths, strict=True)
+            return tuple(Piece(i, at, n, at, n, True) for i, (at, n) in enumerate(own))
+        lengths = list(zip(source.lengths, target.lengths, strict=True))
+        if part == "cross":
+            starts = zip(source.starts, target.starts, strict=True)
+            return tuple(Piece(i, t, lengths[i][1], s, lengths[i][0], False) for i, (s, t) in enumerate(starts))
+        if part == "joined":
+            both = list(enumerate(self.joined.starts))
+            prefix = [Piece(i, at, lengths[i][0], at, lengths[i][0], False) for i, at in both]
+            rest = [Piece(i, at + lengths[i][0], lengths[i][1], at, sum(lengths[i]), True) for i, at in both]
+            return tuple(prefix + rest)
+        raise ValueError(f"part must be source, target, cross or joined, but is {part!r}")
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str, str, int], tuple[Group, ...]]:
+        return {}
+
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, part: View, bias: Bias | None = None, dropout: float = 0.0
+    ) -> Tensor:
+        """Softmax attention of one part, each stream by itself.
+
+        Args:
+            q: [rows of the part, heads, head size]; in "cross" the target rows, in "joined" the joined view's.
+            k: [rows seen, heads or a divisor of it, head size]; in "cross" the source rows.
+            v: like `k`.
+            part: see `pieces`.
+            bias: a learned bias planned for the same part.
+            dropout: share of probabilities to drop, for training.
+
+        Returns:
+            [rows, heads, head size]; zeros for void rows and for rows that see nothing.
+
+        Raises:
+            ValueError: the bias was planned for another part.
+
+        >>> layout = plain_layout([3, 0], [2, 1])
+        >>> x = torch.ones(3, 1, 4)
+        >>> layout.attend(x, x, x, "target").shape
+        torch.Size([3, 1, 4])
+        """
+        if bias is not None:
+            if bias.plan.part != part:
+                raise ValueError(f"the bias must be planned for the part {part}, but is for {bias.plan.part}")
+            return attend_groups(q, k, v, bias.plan.groups, bias.table, dropout)
+        row_size = q.shape[1] * q.shape[2]
+        key = (part, q.device.type, row_size)
+        if key not in self._groups:
+            self._groups[key] = group_pieces(self.pieces(part), row_size=row_size, device=q.device.type)
+        return attend_groups(q, k, v, self._groups[key], None, dropout)
 
 
 def plain_layout(source: Sequence[int], target: Sequence[int], *, padded: bool = False) -> Layout:

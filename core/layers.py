@@ -1,0 +1,149 @@
+"""Layers that every backbone needs: a Linear whose products may be bfloat16, cheap dropout, stochastic depth, RMSNorm.
+
+On a CPU with bfloat16 units autocast gains nothing, as each small operation converts its inputs. Here only the matrix
+products are bfloat16, inside `with products(torch.bfloat16)`; sums, norms, attention and softmax stay float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_PRODUCTS: ContextVar[torch.dtype | None] = ContextVar("products", default=None)
+
+
+@contextmanager
+def products(dtype: torch.dtype | None) -> Iterator[None]:
+    """Within it every `Linear` multiplies in this dtype; None is the dtype of its inputs.
+
+    >>> layer = Linear(2, 2)
+    >>> with products(torch.bfloat16):
+    ...     layer(torch.ones(1, 2)).dtype
+    torch.float32
+    """
+    token = _PRODUCTS.set(dtype)
+    try:
+        yield
+    finally:
+        _PRODUCTS.reset(token)
+
+
+def products_dtype() -> torch.dtype | None:
+    """The dtype that `products` asks for here, or None."""
+    return _PRODUCTS.get()
+
+
+class Linear(nn.Linear):
+    """`nn.Linear` that obeys `products`: float32 in and out, float32 weights and gradients."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[..., in_features] to [..., out_features]."""
+        dtype = _PRODUCTS.get()
+        if dtype is None or dtype == input.dtype:
+            return F.linear(input, self.weight, self.bias)
+        out: Tensor = _Product.apply(input, self.weight, self.bias, dtype)
+        return out
+
+
+class _Product(torch.autograd.Function):
+    """`x @ weight.T + bias` with operands rounded to a smaller dtype, in both directions."""
+
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu")
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+        small, weights = x.reshape(-1, x.shape[-1]).to(dtype), weight.to(dtype)
+        ctx.save_for_backward(small, weights)
+        ctx.shape, ctx.biased = x.shape, bias is not None
+        out = torch.mm(small, weights.t()).to(x.dtype)
+        if bias is not None:
+            out += bias
+        return out.view(*x.shape[:-1], -1) if x.dim() > 2 else out.view(*x.shape[:-1], weight.shape[0])
+
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        small, weights = ctx.saved_tensors
+        flat = grad.reshape(-1, grad.shape[-1])
+        rounded = flat.to(small.dtype)
+        to_x = torch.mm(rounded, weights).to(grad.dtype).view(ctx.shape) if ctx.needs_input_grad[0] else None
+        to_weight = torch.mm(rounded.t(), small).to(grad.dtype) if ctx.needs_input_grad[1] else None
+        to_bias = flat.sum(0) if ctx.biased and ctx.needs_input_grad[2] else None
+        return to_x, to_weight, to_bias, None
+
+
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """Zero a share `p` of the elements and scale the others up; `x` itself when nothing is to be dropped.
+
+    On the CPU the mask is eight draws from each 64-bit number of torch's global generator, ten times cheaper than one
+    draw each; `p` is then a multiple of 1/256, and the scale is that of the true share.
+
+    Raises:
+        ValueError: `p` is not in [0, 1).
+    """
+    if not 0.0 <= p < 1.0:
+        raise ValueError(f"dropout must be in [0, 1), but is {p}")
+    if not training or p == 0.0:
+        return x
+    if x.device.type != "cpu":
+        return F.dropout(x, p, True)
+    out: Tensor = _Dropout.apply(x, min(255, max(1, round(p * 256))))
+    return out
+
+
+class _Dropout(torch.autograd.Function):
+    """Keep the elements whose random byte is at least `low`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: int) -> Tensor:
+        keep = torch.ge(_random_bytes(x.shape), low, out=torch.empty(x.shape, dtype=torch.uint8))
+        ctx.save_for_backward(keep)
+        ctx.scale = 256 / (256 - low)
+        return torch.mul(x, keep).mul_(ctx.scale)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (keep,) = ctx.saved_tensors
+        return torch.mul(grad, keep).mul_(ctx.scale), None
+
+
+def _random_bytes(shape: torch.Size) -> Tensor:
+    count = shape.numel()
+    words = torch.empty(count // 8 + 1, dtype=torch.int64).random_(-(2**63), None)
+    return words.view(torch.uint8)[:count].view(shape)
+
+
+def drop_path(x: Tensor, part: Tensor, streams: int, p: float, training: bool) -> Tensor:
+    """Zero a residual branch for whole streams with probability `p`, scaling the others up (stochastic depth).
+
+    Args:
+        x: [rows, width].
+        part: int64 [rows], the stream of each row.
+        streams: how many streams there are.
+        p: probability.
+        training: nothing happens outside training.
+    """
+    if not training or p == 0.0:
+        return x
+    keep = (torch.rand(streams, device=x.device) >= p).to(x.dtype) / (1.0 - p)
+    return x * keep.index_select(0, part)[:, None]
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation (Zhang and Sennrich, 2019): `x / sqrt(mean(x ** 2) + eps) * weight`."""
+
+    def __init__(self, width: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width], normalised over the last dimension in float32."""
+        full = x.float()
+        scale = torch.rsqrt(full.square().mean(-1, keepdim=True) + self.eps)
+        return (full * scale).to(x.dtype) * self.weight
