@@ -22,7 +22,7 @@ SAMPLES = Path(__file__).with_name("samples")
 SPLITS = ("train", "valid")
 SCALE = (0.55, 0.95)  # longer side of the sprite, in sides of the picture
 ANGLE = 20.0  # degrees, either way
-NOISE = 64  # levels of 256, either way
+NOISE = 0.5  # share of the noise; the rest is one colour
 CELLS = 8  # noise cells along a side
 
 
@@ -113,13 +113,13 @@ def place(picture: Image.Image, size: int, draw: Random) -> Image.Image:
     Returns:
         An RGB image of `size` x `size` pixels that holds the whole sprite.
     """
+    canvas = background(size, draw)
     turned = picture.rotate(draw.uniform(-ANGLE, ANGLE), Image.Resampling.BICUBIC, expand=True)
     turned = turned.crop(turned.getbbox())
     shrink = size * draw.uniform(*SCALE) / max(turned.size)
     width, height = (max(1, round(side * shrink)) for side in turned.size)
     turned = turned.resize((width, height), Image.Resampling.BILINEAR)
     left, top = draw.randint(0, size - width), draw.randint(0, size - height)
-    canvas = background(size, draw)
     canvas.paste(turned, (left, top), turned)
     return canvas
 
@@ -127,15 +127,14 @@ def place(picture: Image.Image, size: int, draw: Random) -> Image.Image:
 def background(size: int, draw: Random) -> Image.Image:
     """A plain colour, a blend of two, or soft noise: each a third of the time; RGB, `size` x `size` pixels."""
     kind = draw.choice(("plain", "blend", "noise"))
-    colour = [draw.randrange(256) for _ in range(3)]
+    plain = Image.frombytes("RGB", (1, 1), draw.randbytes(3))
     if kind == "plain":
-        return Image.new("RGB", (size, size), tuple(colour))
+        return plain.resize((size, size))
     if kind == "blend":
-        ends = bytes(colour) + bytes(draw.randrange(256) for _ in range(3))
-        coarse = Image.frombytes("RGB", draw.choice(((1, 2), (2, 1))), ends)
+        coarse = Image.frombytes("RGB", draw.choice(((1, 2), (2, 1))), draw.randbytes(6))
     else:
-        around = (colour[i % 3] + draw.randint(-NOISE, NOISE) for i in range(3 * CELLS**2))
-        coarse = Image.frombytes("RGB", (CELLS, CELLS), bytes(min(max(level, 0), 255) for level in around))
+        noise = Image.frombytes("RGB", (CELLS, CELLS), draw.randbytes(3 * CELLS**2))
+        coarse = Image.blend(plain.resize(noise.size), noise, NOISE)
     return coarse.resize((size, size), Image.Resampling.BICUBIC)
 
 
