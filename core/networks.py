@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from .layout import Layout
 from .port import Port
+
+if TYPE_CHECKING:
+    from .generation_frontier import Frontier
 
 
 class LossRows(NamedTuple):
@@ -128,3 +131,34 @@ class BackboneNetwork(Protocol):
         """
         ...
 
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One slot's answers for n streams.
+
+    Attributes:
+        predicted: [n, k, ...] tokens, values or labels (k = 1), of which stream i has the first `counts[i]`.
+        counts: int64 [n], without the end mark.
+        log_probability: [n] of each answer, under the model alone (no temperature, no bans); None when there is none.
+        predictions: [n] how many predictions it sums over; confidence is their geometric mean.
+    """
+
+    predicted: Tensor
+    counts: Tensor
+    log_probability: Tensor | None
+    predictions: Tensor
+
+
+class DecoderSearch(Protocol):
+    """A decoder's working half; made with the settings as keywords, and it keeps nothing from call to call."""
+
+    def __call__(self, frontier: Frontier) -> Found:
+        """Find one slot's values for all streams of a frontier, in lock-step.
+
+        It reads `frontier.hidden`, which predicts the next row, `feed`s what it chose and may `select` streams. When
+        it returns, stream i must again be stream i and have been fed the rows of its answer, end mark included; if
+        `frontier.last`, nothing follows and it may leave the streams in any state. Streams that are not
+        `frontier.active` wait: they are fed no rows and what is found for them is ignored. It stays within
+        `frontier.trie` where there is one, and otherwise within `frontier.limit`.
+        """
+        ...

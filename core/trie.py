@@ -7,12 +7,29 @@ arrays hold the whole tree, and masks for a batch of nodes are sums and gathers 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+Reached = tuple[int, int, list[int]]
+"""A node, the place of the choice above it in its level, and the tokens from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Nodes with several children, equally many branchings below the root.
+
+    `above` [m] is each one's place in the level before; `chains` [m, k] the tokens from there, of which `lengths` [m]
+    are real.
+    """
+
+    nodes: Ints
+    above: Ints
+    chains: Ints
+    lengths: Ints
 
 
 class Trie:
@@ -112,7 +129,7 @@ class Trie:
         """
         known = self._starts.get(tuple(tokens))
         if known is not None:
-            return known
+            return list(known)
         out, node = [], 0
         for place, token in enumerate(tokens):
             out.append(node)
@@ -140,6 +157,43 @@ class Trie:
         """int64 [edges]: the place of each edge's token in `vocabulary`."""
         return np.searchsorted(self.vocabulary, self.tokens)
 
+    @cached_property
+    def branching(self) -> int:
+        """The nodes where something is to be chosen."""
+        return int((np.diff(self.first) > 1).sum())
+
+    @cached_property
+    def levels(self) -> list[Level]:
+        """The nodes where something is to be chosen, level by level from the root."""
+        levels: list[Level] = []
+        front: list[Reached] = [(0, 0, [])]
+        while True:
+            reached = [found for start in front if (found := self._next_choice(*start)) is not None]
+            if not reached:
+                return levels
+            levels.append(_level(reached))
+            front = [
+                (edge + 1, place, [int(self.tokens[edge])])
+                for place, (node, _, _) in enumerate(reached)
+                for edge in range(int(self.first[node]), int(self.first[node + 1]))
+            ]
+
+    def _next_choice(self, node: int, above: int, chain: list[int]) -> Reached | None:
+        """Down from a node, past those with one child, to one with several; None when the member ends first."""
+        while (children := self.first[node + 1] - self.first[node]) == 1:
+            edge = int(self.first[node])
+            node, chain = edge + 1, [*chain, int(self.tokens[edge])]
+        return (node, above, chain) if children else None
+
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("_starts", "vocabulary", "columns")
+        derived = ("_starts", "vocabulary", "columns", "branching", "levels")
         return {name: value for name, value in self.__dict__.items() if name not in derived}
+
+
+def _level(reached: list[Reached]) -> Level:
+    lengths = np.array([len(chain) for _, _, chain in reached])
+    chains = np.zeros((len(reached), int(lengths.max())), dtype=np.int64)
+    for row, (_, _, chain) in zip(chains, reached, strict=True):
+        row[: len(chain)] = chain
+    nodes, above = (np.array([entry[i] for entry in reached]) for i in range(2))
+    return Level(nodes, above, chains, lengths)

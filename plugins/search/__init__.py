@@ -1,0 +1,1 @@
+"""Decoders that search: greedy, sampling, beam, and the scoring of closed sets."""

@@ -1,0 +1,92 @@
+"""Greedy search, and the lock-step loop that sampling shares with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ...core.generation_frontier import Frontier
+from ...core.networks import Found
+from .lanes import Lanes, Options, log_sum_exp
+
+Choose = Callable[[Options, Tensor, int], Tensor]
+"""Columns [m] from options, the streams [m] that the lanes belong to, and the number of the step."""
+
+
+class Greedy:
+    """The likeliest token at each step; the likeliest class; values fed back as they are predicted."""
+
+    def __init__(self, *, min_length: int = 0, no_repeat_ngram: int = 0) -> None:
+        self.min_length = min_length
+        self.no_repeat_ngram = no_repeat_ngram
+
+    def __call__(self, frontier: Frontier) -> Found:
+        """See `DecoderSearch`."""
+        if frontier.predicts == "values":
+            return roll_values(frontier)
+        if frontier.predicts == "class":
+            return choose_class(frontier, likeliest)
+        lanes = Lanes(frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram)
+        return choose_tokens(lanes, likeliest)
+
+
+def likeliest(options: Options, streams: Tensor, step: int) -> Tensor:
+    """The likeliest column of each lane."""
+    return options.logits.argmax(1)
+
+
+def choose_tokens(lanes: Lanes, choose: Choose) -> Found:
+    """One token at a time for every stream until all have ended.
+
+    Streams that are done are fed nothing; when nothing follows the slot they are dropped once they are the half.
+    """
+    frontier = lanes.frontier
+    n = len(lanes)
+    answers = lanes.tokens.clone()
+    score = torch.zeros(n, device=frontier.device)
+    lengths = torch.zeros(n, dtype=torch.long, device=frontier.device)
+    home = torch.arange(n, device=frontier.device)
+    alive = frontier.active
+    while bool(alive.any()):
+        if frontier.last and int(alive.sum()) * 2 <= len(alive):
+            kept = alive.nonzero()[:, 0]
+            frontier.select(kept)
+            lanes.keep(kept)
+            home, alive = home[kept], alive[kept]
+        options = lanes.options()
+        columns = choose(options, home, lanes.length)
+        rows = torch.arange(len(lanes), device=frontier.device)
+        step = lanes.step(options, rows, columns)
+        score[home] += torch.where(alive, options.logits[rows, columns] - options.norm, 0.0)
+        lengths[home] += alive
+        answers[home, lanes.length] = step.tokens
+        lanes.extend(step)
+        frontier.feed(step.tokens[:, None], alive.long())
+        alive = alive & ~step.ended
+    predictions = torch.ones_like(lengths) if lanes.closed else lengths
+    return Found(answers, lanes.without_end(lengths), score, predictions)
+
+
+def choose_class(frontier: Frontier, choose: Choose) -> Found:
+    """One label for every stream."""
+    logits = frontier.port.project(frontier.hidden).float()
+    options = Options(logits, log_sum_exp(logits))
+    streams = torch.arange(len(logits), device=frontier.device)
+    labels = choose(options, streams, 0)
+    ones = torch.ones_like(labels)
+    frontier.feed(labels[:, None], frontier.active.long())
+    return Found(labels[:, None], ones, logits[streams, labels] - options.norm, ones)
+
+
+def roll_values(frontier: Frontier) -> Found:
+    """So many rows of values as the slot has, each predicted from those before it; they have no probability."""
+    rows = []
+    counts = frontier.active.long()
+    for _ in range(frontier.limit):
+        values = frontier.port.project(frontier.hidden).float()
+        rows.append(values)
+        frontier.feed(values[:, None], counts)
+    total = torch.full_like(counts, frontier.limit)
+    return Found(torch.stack(rows, dim=1), total, None, total)

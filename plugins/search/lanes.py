@@ -1,0 +1,199 @@
+"""Partial answers in lock-step: what may come next, how likely it is, and what was chosen.
+
+One lane is one partial answer. The tokens that may follow are columns: of the whole vocabulary, or of the tokens that a
+closed set allows, where the output layer is applied to the set's own tokens alone and the softmax runs over the allowed
+ones, as in training. Work per step is tensor work; nothing loops over a vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...core.errors import ConfigError
+from ...core.generation_frontier import Frontier
+from ...core.port import Head
+from ...core.trie import Trie
+
+NEVER = float("-inf")
+BLOCK = 256
+"""Columns that `top` judges by their largest alone."""
+
+
+class Options(NamedTuple):
+    """What may follow each lane.
+
+    `logits` [m, C] of the columns, -inf for banned ones; `norm` [m] turns them into log-probabilities by subtraction;
+    `edges` [m, C] are the trie's edges behind the columns, None when a column is a token; `first` is the token of
+    column 0 then.
+    """
+
+    logits: Tensor
+    norm: Tensor
+    edges: Tensor | None = None
+    first: int = 0
+
+
+class Step(NamedTuple):
+    """What was chosen: tokens [m], whether they end their answers [m], and the nodes they lead to."""
+
+    tokens: Tensor
+    ended: Tensor
+    nodes: Tensor | None
+
+
+class Lanes:
+    """The lanes of one slot: their tokens so far and their nodes in the closed set.
+
+    Args:
+        frontier: the slot; lane i is stream i, further streams of the frontier wait.
+        min_length: tokens before the end mark is allowed.
+        no_repeat_ngram: size of token runs that may not come twice; 0 for off. A closed set overrules both.
+
+    Raises:
+        ConfigError: the slot predicts something else than tokens.
+    """
+
+    def __init__(self, frontier: Frontier, *, min_length: int = 0, no_repeat_ngram: int = 0) -> None:
+        if frontier.predicts != "tokens":
+            raise ConfigError(
+                f"slot `{frontier.name}`: this decoder needs an adapter that predicts tokens, but its adapter predicts "
+                f"{frontier.predicts}; write decoder=greedy"
+            )
+        self.frontier = frontier
+        self.min_length = min_length
+        self.no_repeat_ngram = no_repeat_ngram
+        self.closed = None if frontier.trie is None else ClosedColumns(frontier, frontier.trie)
+        self.most = frontier.limit if frontier.trie is None else frontier.trie.depth
+        self.tokens = torch.zeros(frontier.streams, self.most, dtype=torch.long, device=frontier.device)
+        self.nodes = torch.zeros(frontier.streams, dtype=torch.long, device=frontier.device)
+        self.length = 0
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def options(self) -> Options:
+        """What may follow each lane."""
+        hidden = self.frontier.hidden[: len(self)]
+        if self.closed is not None:
+            return self.closed.options(hidden, self.nodes)
+        logits = self.frontier.port.project(hidden).float()
+        norm = log_sum_exp(logits)
+        end = self.frontier.end
+        if end is not None and self.length == self.most - 1:
+            return Options(logits[:, end : end + 1], norm, first=end)
+        if end is not None and self.length < self.min_length:
+            logits[:, end] = NEVER
+        if 0 < self.no_repeat_ngram <= self.length:
+            ban_repeats(logits, self.tokens[:, : self.length], self.no_repeat_ngram, keep=end)
+        return Options(logits, norm)
+
+    def step(self, options: Options, rows: Tensor, columns: Tensor) -> Step:
+        """What choosing `columns` [m] after the lanes `rows` [m] means."""
+        if options.edges is not None and self.closed is not None:
+            edges = options.edges[rows, columns]
+            nodes = edges + 1
+            return Step(self.closed.edge_tokens[edges], self.closed.leaf[nodes], nodes)
+        tokens = columns + options.first
+        if self.frontier.end is None:
+            return Step(tokens, torch.full_like(tokens, self.length == self.most - 1, dtype=torch.bool), None)
+        return Step(tokens, tokens == self.frontier.end, None)
+
+    def extend(self, step: Step, rows: Tensor | None = None) -> None:
+        """Lane i becomes the old lane `rows[i]` with one token more."""
+        if rows is not None:
+            self.tokens = self.tokens.index_select(0, rows)
+        self.tokens[:, self.length] = step.tokens
+        self.length += 1
+        if step.nodes is not None:
+            self.nodes = step.nodes
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all lanes but these."""
+        self.tokens = self.tokens.index_select(0, rows)
+        self.nodes = self.nodes.index_select(0, rows)
+
+    def without_end(self, lengths: Tensor) -> Tensor:
+        """Token counts of answers of these lengths, end marks not counted."""
+        return lengths if self.frontier.end is None else (lengths - 1).clamp(min=0)
+
+
+class ClosedColumns:
+    """The columns that a closed set allows at each of its nodes."""
+
+    def __init__(self, frontier: Frontier, trie: Trie) -> None:
+        device = frontier.device
+        self.port = frontier.port
+        self.vocabulary = torch.from_numpy(trie.vocabulary).to(device)
+        self.columns = torch.from_numpy(trie.columns).to(device)
+        self.edge_tokens = torch.from_numpy(trie.tokens).to(device)
+        self.first = torch.from_numpy(trie.first).to(device)
+        self.leaf = torch.from_numpy(trie.member).to(device) >= 0
+        head = self.port.head()
+        self.head = None if head is None else narrow(head, self.vocabulary)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [m, u] of the set's own tokens."""
+        if self.head is None:
+            return self.port.project(hidden).index_select(1, self.vocabulary).float()
+        return torch.nn.functional.linear(hidden, *self.head).float()
+
+    def options(self, hidden: Tensor, nodes: Tensor) -> Options:
+        """The columns [m, C] of these nodes, C those of the widest."""
+        start, counts = self.first[nodes], self.first[nodes + 1] - self.first[nodes]
+        place = torch.arange(max(int(counts.max()), 1), device=nodes.device)
+        edges = (start[:, None] + place).clamp(max=len(self.columns) - 1)
+        logits = self.logits(hidden).gather(1, self.columns[edges])
+        logits = logits.masked_fill(place >= counts[:, None], NEVER)
+        return Options(logits, log_sum_exp(logits), edges)
+
+
+def narrow(head: Head, tokens: Tensor) -> Head:
+    """The output layer of these tokens alone."""
+    return Head(head.weight.index_select(0, tokens), None if head.bias is None else head.bias.index_select(0, tokens))
+
+
+def log_sum_exp(logits: Tensor) -> Tensor:
+    """[m] of [m, C]; 0 for lanes where nothing is allowed, so that their log-probabilities stay -inf."""
+    found = logits.logsumexp(1)
+    return found.masked_fill(found == NEVER, 0.0)
+
+
+def ban_repeats(logits: Tensor, tokens: Tensor, size: int, *, keep: int | None) -> None:
+    """Ban, in place, every token that would end a run of `size` tokens that a lane already has.
+
+    Args:
+        logits: [m, vocabulary].
+        tokens: [m, t], t >= size: the lanes so far.
+        size: of the runs.
+        keep: a token never banned, the end mark.
+    """
+    runs = tokens.unfold(1, size, 1)
+    tail = tokens[:, tokens.shape[1] - size + 1 :]
+    hit = (runs[:, :, :-1] == tail[:, None]).all(-1)
+    last = runs[:, :, -1]
+    if keep is not None:
+        hit = hit & (last != keep)
+    logits.scatter_reduce_(1, last, torch.where(hit, NEVER, float("inf")).to(logits.dtype), "amin")
+
+
+def top(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest `count` of each row [m, C], sorted, and their columns; exact.
+
+    Over a large vocabulary only the blocks of the largest block maxima are looked at.
+    """
+    m, width = logits.shape
+    count = min(count, width)
+    blocks = width // BLOCK
+    if blocks < 4 * count:
+        values, columns = logits.topk(count, dim=1)
+        return values, columns
+    body = logits[:, : blocks * BLOCK].view(m, blocks, BLOCK)
+    best = body.amax(2).topk(count, dim=1).indices
+    inside = body.gather(1, best[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
+    places = (best[:, :, None] * BLOCK + torch.arange(BLOCK, device=logits.device)).flatten(1)
+    rest = torch.arange(blocks * BLOCK, width, device=logits.device).expand(m, -1)
+    values, picked = torch.cat([inside, logits[:, blocks * BLOCK :]], dim=1).topk(count, dim=1)
+    return values, torch.cat([places, rest], dim=1).gather(1, picked)

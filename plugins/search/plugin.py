@@ -1,0 +1,66 @@
+"""Declarations of the decoders that search: greedy, sampling, beam, and the scoring of a closed set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...core.decoder import Decoder
+from ...core.settings import setting
+from ..hookspecs import hookimpl
+
+
+class Greedy(Decoder):
+    """The likeliest token at each step; the likeliest class; values as they are predicted."""
+
+    build = "omniline.plugins.search.greedy:Greedy"
+    needs = ("tokens", "class", "values")
+
+    min_length: int = setting(0, at_least=0, help="tokens before the end mark is allowed")
+    no_repeat_ngram: int = setting(0, at_least=0, at_most=64, help="no run of so many tokens twice; 0 for off")
+
+
+class Sample(Decoder):
+    """A draw from the model's distribution, a pure function of the seed."""
+
+    build = "omniline.plugins.search.sample:Sample"
+    needs = ("tokens", "class")
+
+    temperature: float = setting(1.0, at_least=0.01, at_most=100.0, help="below 1 sharper, above 1 flatter")
+    top_k: int = setting(0, at_least=0, help="draw among the k likeliest tokens; 0 for all")
+    top_p: float = setting(1.0, at_least=0.001, at_most=1.0, help="draw among the fewest tokens of this probability")
+    seed: int = setting(0, at_least=0, help="of the draws")
+    min_length: int = setting(0, at_least=0, help="tokens before the end mark is allowed")
+    no_repeat_ngram: int = setting(0, at_least=0, at_most=64, help="no run of so many tokens twice; 0 for off")
+
+
+class Beam(Decoder):
+    """The best of several answers that are kept at each step."""
+
+    build = "omniline.plugins.search.beam:Beam"
+    needs = ("tokens", "class")
+
+    beams: int = setting(5, at_least=1, at_most=256, help="answers kept at each step")
+    length_penalty: float = setting(
+        1.0, at_least=0.0, at_most=10.0, help="an answer's score is its log-probability over its length to this power"
+    )
+    early_stop: bool = setting(True, help="stop when as many answers as beams have ended")
+    min_length: int = setting(0, at_least=0, help="tokens before the end mark is allowed")
+    no_repeat_ngram: int = setting(0, at_least=0, at_most=64, help="no run of so many tokens twice; 0 for off")
+
+
+class ClosedSet(Decoder):
+    """The best member of a closed set: all are scored, or a large set is searched by beams."""
+
+    build = "omniline.plugins.search.closed_set:ClosedSet"
+    needs = ("tokens", "class")
+
+    most_scored: int = setting(
+        512, at_least=1, help="score every member while the set branches at no more places than this"
+    )
+    beams: int = setting(16, at_least=1, at_most=256, help="answers kept at each step in a larger set")
+
+
+@hookimpl
+def decoders() -> Mapping[str, type[Decoder]]:
+    """The shipped decoders."""
+    return {"greedy": Greedy, "sample": Sample, "beam": Beam, "closed_set": ClosedSet}

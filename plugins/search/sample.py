@@ -1,0 +1,92 @@
+"""Sampling: temperature, then the k likeliest, then the fewest that hold the probability p."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.generation_frontier import Frontier
+from ...core.networks import Found
+from ...core.seeding import mix
+from .greedy import choose_class, choose_tokens
+from .lanes import NEVER, Lanes, Options, top
+
+FIRST_LOOK = 256
+"""Columns sorted at first for `top_p`; all are when these do not hold the probability."""
+
+
+class Sample:
+    """A draw from the model's distribution.
+
+    Each stream draws by inverse distribution function from numbers that are a pure function of (seed, stream's key,
+    step), so an answer does not depend on which streams it is batched with.
+    """
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        min_length: int = 0,
+        no_repeat_ngram: int = 0,
+    ) -> None:
+        self.temperature = temperature
+        self.top_k = top_k
+        self.top_p = top_p
+        self.seed = seed
+        self.min_length = min_length
+        self.no_repeat_ngram = no_repeat_ngram
+
+    def __call__(self, frontier: Frontier) -> Found:
+        """See `DecoderSearch`."""
+        draw = partial(self._draw, np.array([mix(self.seed, key) for key in frontier.keys], dtype=np.uint64))
+        if frontier.predicts == "class":
+            return choose_class(frontier, draw)
+        return choose_tokens(Lanes(frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram), draw)
+
+    def _draw(self, seeds: np.ndarray, options: Options, streams: Tensor, step: int) -> Tensor:  # type: ignore[type-arg]
+        chance = torch.from_numpy(uniform(seeds[streams.cpu().numpy()], step)).to(options.logits.device)
+        logits, columns = nucleus(options.logits / self.temperature, top_k=self.top_k, top_p=self.top_p)
+        place = pick(logits, chance)
+        return place if columns is None else columns.gather(1, place[:, None])[:, 0]
+
+
+def nucleus(logits: Tensor, *, top_k: int, top_p: float) -> tuple[Tensor, Tensor | None]:
+    """The columns [m, k] to draw among, as logits and columns; None for columns when nothing is left out.
+
+    With `top_p`, a column stays if those likelier than it hold less than p (Holtzman et al. 2020), after `top_k`.
+    """
+    if not top_k and top_p >= 1:
+        return logits, None
+    width = logits.shape[1]
+    kept, columns = top(logits, min(top_k, width) if top_k else min(FIRST_LOOK, width))
+    if top_p >= 1:
+        return kept, columns
+    mass = torch.softmax(kept, 1) if top_k else (kept - logits.logsumexp(1, keepdim=True)).exp()
+    if not top_k and bool((mass.sum(1) < top_p).any()):
+        kept, columns = logits.sort(dim=1, descending=True)
+        mass = torch.softmax(kept, 1)
+    return kept.masked_fill(mass.cumsum(1) - mass >= top_p, NEVER), columns
+
+
+def pick(logits: Tensor, chance: Tensor) -> Tensor:
+    """The column [m] where the distribution function of each row [m, C] first exceeds chance [m] in 0..1."""
+    reached = torch.softmax(logits, 1, dtype=torch.float64).cumsum(1)
+    return torch.searchsorted(reached, (chance * reached[:, -1])[:, None], right=True)[:, 0].clamp(
+        max=logits.shape[1] - 1
+    )
+
+
+def uniform(seeds: np.ndarray, step: int) -> np.ndarray:  # type: ignore[type-arg]
+    """float64 [m] in [0, 1), of seeds [m] and the number of the step (SplitMix64, Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        x = seeds.astype(np.uint64) + np.uint64((step + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x = x ^ (x >> np.uint64(31))
+    return np.asarray((x >> np.uint64(12)).astype(np.float64) / float(1 << 52))
