@@ -1,0 +1,309 @@
+"""Rows of text files: jsonl, json, csv and tsv, read by number through an index of where each row starts.
+
+A text value that names a file beside the data file, and none in the working directory, becomes that file's absolute
+path, so that `{"img": "pictures/cat.png"}` means the same wherever the program runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import weakref
+from abc import abstractmethod
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..core.errors import DataError
+from .source_rows import Row, Rows, kind_of
+
+PATHLIKE = re.compile(r"[^\n\r\0]{0,400}\.[A-Za-z0-9]{1,8}")
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+
+class Bytes:
+    """A file's bytes by position; a gzip file is unpacked once, into a temporary file without a name.
+
+    Pickles as its path. Reading leaves no position behind, so that processes which share the open file cannot
+    disturb one another.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO | None = None
+
+    def __getstate__(self) -> Path:
+        return self.path
+
+    def __setstate__(self, path: Path) -> None:
+        self.path = path
+        self._file = None
+
+    def file(self) -> BinaryIO:
+        """The open file.
+
+        Raises:
+            DataError: it cannot be opened or unpacked.
+        """
+        if self._file is None:
+            try:
+                self._file = unpacked(self.path) if self.path.suffix in (".gz", ".tgz") else self.path.open("rb")
+            except (OSError, EOFError) as cause:
+                raise DataError(f"{self.path}: the file cannot be read: {cause}") from cause
+            weakref.finalize(self, self._file.close)
+        return self._file
+
+    def read(self, start: int, size: int) -> bytes:
+        """`size` bytes from `start` on.
+
+        Raises:
+            DataError: the file has become shorter.
+        """
+        found = os.pread(self.file().fileno(), size, start)
+        if len(found) < size:
+            raise DataError(f"{self.path}: the file must not change while it is read, but has become shorter")
+        return found
+
+
+def unpacked(path: Path) -> BinaryIO:
+    """A temporary file, gone when it is closed, with what a gzip file holds."""
+    held: BinaryIO = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115 - the caller closes it
+    try:
+        with gzip.open(path) as packed:
+            shutil.copyfileobj(packed, held, 1 << 20)
+    except BaseException:
+        held.close()
+        raise
+    held.flush()
+    held.seek(0)
+    return held
+
+
+class FileRows(Rows):
+    """Rows of one file: `starts` holds where each row begins and, last, where the file ends; `lines` its line."""
+
+    def __init__(self, path: Path, *, name: str) -> None:
+        super().__init__(name)
+        self.path = path
+        self.bytes = Bytes(path)
+        self.folder = str(path.parent)
+        self.starts: array[int] | None = None
+        self.lines: array[int] = array("q")
+
+    @abstractmethod
+    def scan(self, file: BinaryIO) -> Iterator[tuple[int, int]]:
+        """Position and line of each row of an open file, then the position of the end with line 0."""
+
+    def index(self) -> array[int]:
+        """Where each row starts, found on first use."""
+        if self.starts is None:
+            file = self.bytes.file()
+            file.seek(0)
+            starts, lines = array("q"), array("q")
+            for start, line in self.scan(file):
+                starts.append(start)
+                lines.append(line)
+            self.starts, self.lines = starts, lines
+        return self.starts
+
+    def __len__(self) -> int:
+        return len(self.index()) - 1
+
+    def text(self, index: int) -> str:
+        """The text of one row.
+
+        Raises:
+            DataError: it is not UTF-8.
+        """
+        starts = self.index()
+        found = self.bytes.read(starts[index], starts[index + 1] - starts[index])
+        try:
+            return found.decode("utf-8-sig" if starts[index] == 0 else "utf-8")
+        except UnicodeDecodeError as cause:
+            raise DataError(f"{self.place(index)}: the text must be UTF-8, but {cause.reason}") from cause
+
+    def place(self, index: int) -> str:
+        self.index()
+        return f"{self.path.name} line {self.lines[index]}"
+
+
+class JsonlRows(FileRows):
+    """One JSON object a line; empty lines do not count."""
+
+    def scan(self, file: BinaryIO) -> Iterator[tuple[int, int]]:
+        at = 0
+        for number, line in enumerate(file, 1):
+            if not line.isspace():
+                yield at, number
+            at += len(line)
+        yield at, 0
+
+    def __getitem__(self, index: int) -> Row:
+        text = self.text(self.checked(index))
+        try:
+            row = json.loads(text)
+        except ValueError as cause:
+            what = f"{cause.msg} at column {cause.colno}" if isinstance(cause, json.JSONDecodeError) else str(cause)
+            raise DataError(f"{self.place(index)}: each line must be one JSON object, but: {what}") from cause
+        return located(self.mapping(row, index), self.folder)
+
+
+class TableRows(FileRows):
+    """Rows of a csv or tsv file with a header; every value is a text, quoted as RFC 4180 says."""
+
+    def __init__(self, path: Path, *, name: str, delimiter: str) -> None:
+        super().__init__(path, name=name)
+        self.delimiter = delimiter
+        self.header: tuple[str, ...] = ()
+
+    def columns(self) -> tuple[str, ...]:
+        if not len(self):
+            raise DataError(f"{self.path}: the file has no rows")
+        return self.header
+
+    def scan(self, file: BinaryIO) -> Iterator[tuple[int, int]]:
+        lines = _Lines(file, self.path)
+        records = self._parsed(lines)
+        header = next(records, None)
+        if not header:
+            raise DataError(f"{self.path}: the first line must name the columns, but the file is empty")
+        self.header = self._named(header)
+        start, line = lines.at, lines.number + 1
+        for values in records:
+            if values:
+                self._fits(values, line)
+                yield start, line
+            start, line = lines.at, lines.number + 1
+        yield lines.at, 0
+
+    def _parsed(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """Records of some lines; the csv module's limit on a field's length is lifted while one is read."""
+        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        while True:
+            limit = csv.field_size_limit(sys.maxsize)
+            try:
+                values = next(reader, None)
+            except csv.Error as cause:
+                number = getattr(lines, "number", reader.line_num)
+                hint = 'a value that starts with `"` must end with one, with each `"` inside it doubled'
+                raise DataError(f"{self.path.name} line {number}: {cause}; {hint}") from cause
+            finally:
+                csv.field_size_limit(limit)
+            if values is None:
+                return
+            yield values
+
+    def _named(self, header: list[str]) -> tuple[str, ...]:
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            raise DataError(f"{self.path.name} line 1: column names must differ, but `{twice[0]}` is there twice")
+        return tuple(header)
+
+    def _fits(self, values: list[str], line: int) -> None:
+        if len(values) != len(self.header):
+            raise DataError(
+                f"{self.path.name} line {line}: a row must have {len(self.header)} values as the header has, but has "
+                f"{len(values)}"
+            )
+
+    def __getitem__(self, index: int) -> Row:
+        text = self.text(self.checked(index))
+        values = next(row for row in self._parsed(io.StringIO(text, newline="\n")) if row)
+        return located(dict(zip(self.header, values, strict=True)), self.folder)
+
+
+class _Lines:
+    """Lines of a binary file as text, which knows how many bytes and lines were taken."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self.file, self.path = file, path
+        self.at = self.number = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self.file.readline()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        start, self.at = self.at, self.at + len(line)
+        try:
+            return line.decode("utf-8" if start else "utf-8-sig")
+        except UnicodeDecodeError as cause:
+            raise DataError(
+                f"{self.path.name} line {self.number}: the text must be UTF-8, but {cause.reason}"
+            ) from cause
+
+
+class JsonRows(Rows):
+    """A JSON file that holds one list of objects; it is read whole."""
+
+    def __init__(self, path: Path, *, name: str) -> None:
+        super().__init__(name)
+        self.path = path
+        self.bytes = Bytes(path)
+        self._held: list[Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None}
+
+    def held(self) -> list[Any]:
+        """The list, read on first use."""
+        if self._held is None:
+            file = self.bytes.file()
+            file.seek(0)
+            try:
+                found = json.loads(file.read().decode("utf-8-sig"))
+            except json.JSONDecodeError as cause:
+                raise DataError(f"{self.path.name} line {cause.lineno}: {cause.msg} at column {cause.colno}") from cause
+            except ValueError as cause:
+                raise DataError(f"{self.path.name}: the text must be JSON in UTF-8, but: {cause}") from cause
+            if not isinstance(found, list):
+                hint = "; one object a line belongs into a .jsonl file" if isinstance(found, dict) else ""
+                raise DataError(
+                    f"{self.path.name}: the file must hold a list of rows, but holds {kind_of(found)}{hint}"
+                )
+            self._held = found
+        return self._held
+
+    def __len__(self) -> int:
+        return len(self.held())
+
+    def __getitem__(self, index: int) -> Row:
+        return located(self.mapping(self.held()[self.checked(index)], index), str(self.path.parent))
+
+    def place(self, index: int) -> str:
+        return f"{self.path.name} row {index}"
+
+
+def located(row: Row, folder: str) -> Row:
+    """The row, with texts that name a file in `folder` and none in the working directory as absolute paths.
+
+    >>> located({"name": "a cat.", "size": 3}, "pictures")
+    {'name': 'a cat.', 'size': 3}
+    """
+    found = {name: _located(value, folder) for name, value in row.items()}
+    return row if all(found[name] is row[name] for name in row) else found
+
+
+def _located(value: Any, folder: str) -> Any:
+    if isinstance(value, str):
+        if PATHLIKE.fullmatch(value) and not os.path.isabs(value) and not os.path.exists(value):
+            beside = os.path.join(folder, value)
+            return os.path.abspath(beside) if os.path.isfile(beside) else value
+        return value
+    if isinstance(value, dict):
+        return located(value, folder)
+    if isinstance(value, list):
+        found = [_located(item, folder) for item in value]
+        return value if all(new is old for new, old in zip(found, value, strict=True)) else found
+    return value

@@ -1,0 +1,150 @@
+"""Rows: what every source becomes once it is opened, and rows that are held in memory.
+
+Rows are read by number, so that every loader worker can name the same row; they pickle without open files, so that a
+worker that is spawned opens its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, ClassVar
+
+from ..core.errors import DataError
+
+Row = Mapping[str, Any]
+Convert = Callable[[Any], Any]
+
+
+class Rows(ABC):
+    """A source of rows, opened.
+
+    Attributes:
+        name: what errors call it.
+        finite: whether it has a length; a stream has none and goes round for ever.
+    """
+
+    finite: ClassVar[bool] = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of rows.
+
+        Raises:
+            TypeError: a stream has none.
+            DataError: a file cannot be read.
+        """
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Row:
+        """Row `index`, from 0.
+
+        Raises:
+            IndexError: a finite source has no such row.
+            DataError: it cannot be read, or is no mapping from column to value.
+        """
+
+    @abstractmethod
+    def place(self, index: int) -> str:
+        """Where row `index` stands, for errors: `emoji.jsonl line 12`, `rows[12]`."""
+
+    def __iter__(self) -> Iterator[Row]:
+        """The rows of a finite source, once."""
+        for index in range(len(self)):
+            yield self[index]
+
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the first row.
+
+        Raises:
+            DataError: there is no row, or it cannot be read.
+        """
+        if self.finite and not len(self):
+            raise DataError(f"{self.name}: the source has no rows")
+        return tuple(self[0])
+
+    def checked(self, index: int) -> int:
+        """The index itself, if a finite source has such a row."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.name}: the row must be in 0..{len(self) - 1}, but is {index}")
+        return index
+
+    def mapping(self, row: Any, index: int) -> Row:
+        """The row itself, if it maps columns to values."""
+        if isinstance(row, Mapping):
+            return row
+        hint = "; return {'img': ..., 'name': ...} instead" if isinstance(row, tuple | list) else ""
+        raise DataError(f"{self.place(index)} must be a mapping from column to value, but is {kind_of(row)}{hint}")
+
+
+class MapRows(Rows):
+    """Rows of anything that has `len(data)` and `data[index]`: a list of mappings, a torch map-style Dataset.
+
+    >>> rows = MapRows([{"text": "a cat"}, {"text": "a dog"}], name="pets")
+    >>> len(rows), rows[1], rows.columns(), rows.place(1)
+    (2, {'text': 'a dog'}, ('text',), 'rows[1]')
+    """
+
+    def __init__(self, data: Any, *, name: str, convert: Convert | None = None) -> None:
+        super().__init__(name)
+        self.data = data
+        self.convert = convert
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Row:
+        row = self.mapping(self.data[self.checked(index)], index)
+        return row if self.convert is None else self.convert(row)  # type: ignore[no-any-return]
+
+    def place(self, index: int) -> str:
+        return f"rows[{index}]"
+
+
+class ChainRows(Rows):
+    """Several finite sources, one after the other."""
+
+    def __init__(self, parts: Sequence[Rows], *, name: str) -> None:
+        super().__init__(name)
+        self.parts = tuple(parts)
+        self._ends: tuple[int, ...] | None = None
+
+    def __len__(self) -> int:
+        return self.ends()[-1]
+
+    def ends(self) -> tuple[int, ...]:
+        """For each part the number of rows up to its end; asks every part for its length once."""
+        if self._ends is None:
+            self._ends = tuple(accumulate(len(part) for part in self.parts))
+        return self._ends
+
+    def __getitem__(self, index: int) -> Row:
+        part, within = self._find(self.checked(index))
+        return part[within]
+
+    def place(self, index: int) -> str:
+        part, within = self._find(index)
+        return part.place(within)
+
+    def _find(self, index: int) -> tuple[Rows, int]:
+        number = bisect_right(self.ends(), index)
+        return self.parts[number], index - (self.ends()[number - 1] if number else 0)
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, in words for an error.
+
+    >>> kind_of(None), kind_of([1]), kind_of("abc")
+    ('None', 'a list', "the text 'abc'")
+    """
+    if value is None:
+        return "None"
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}"
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
