@@ -33,6 +33,8 @@ class Adapter(Declaration):
         port: the weights half, see `omniline.Port`.
         assets: model-wide things that both halves receive as keywords: "tokenizer" (the model's), "closed_set" (the
             slot's members, or None).
+        makers: "module:function" that makes an asset, by the asset's name; the default adapter of TEXT makes the
+            tokenizer.
         loss: name of the loss when a slot writes none; by default the one usual for what it predicts.
         decoder: name of the decoder when a slot writes none.
         cuttable: a value may be cut to fewer tokens (text); media never are.
@@ -44,6 +46,7 @@ class Adapter(Declaration):
     codec: ClassVar[str]
     port: ClassVar[str]
     assets: ClassVar[tuple[Asset, ...]] = ()
+    makers: ClassVar[dict[str, str]] = {}
     loss: ClassVar[str | None] = None
     decoder: ClassVar[str | None] = None
     cuttable: ClassVar[bool] = False

@@ -95,7 +95,10 @@ class Batch:
         ids: the rows it was made from, one per example.
         counts: supervised units per objective, of this batch.
         totals: the same over the optimiser step's micro-batches on this rank; None outside training.
+        tokens: rows of the layout per task, for logs.
         position: (window, step) of the stream.
+        after: the position that follows.
+        failures: rows that were skipped while it was made.
     """
 
     layout: Layout
@@ -109,7 +112,8 @@ class Batch:
     totals: Mapping[str, int] | None = None
     tokens: Mapping[str, int] = field(default_factory=dict)
     position: tuple[int, int] = (0, 0)
-    skipped: int = 0
+    after: tuple[int, int] = (0, 0)
+    failures: tuple[Any, ...] = ()
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on a device; lengths stay plain numbers."""

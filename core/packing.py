@@ -228,7 +228,7 @@ def _predicting(objectives: tuple[Objective, ...], slot: int) -> Objective | Non
 
 
 def _pairs(examples: Sequence[Example], readers: Mapping[str, Reader], counts: dict[str, int]) -> Iterable[Pairs]:
-    found: dict[tuple[str, Part], list[tuple[str, float, list[int]]]] = {}
+    found: dict[tuple[str, Part, str], list[tuple[str, float, list[int]]]] = {}
     at = 0
     for example in examples:
         here = list(range(at, at + len(example.streams)))
@@ -236,9 +236,10 @@ def _pairs(examples: Sequence[Example], readers: Mapping[str, Reader], counts: d
         for objective in readers[example.id.task].plan.alternatives[example.wording].objectives:
             if objective.kind in ("match", "rank"):
                 key = f"{example.id.task}/{objective.kind}"
-                found.setdefault((objective.kind, objective.loss), []).append((key, objective.weight, here))
+                group = (objective.kind, objective.loss, example.id.task)
+                found.setdefault(group, []).append((key, objective.weight, here))
                 counts[key] = counts.get(key, 0) + 1
-    for (kind, loss), items in found.items():
+    for (kind, loss, _), items in found.items():
         keys = tuple(dict.fromkeys(item[0] for item in items))
         number = range(len(items))
         if kind == "match":

@@ -89,10 +89,17 @@ class Reader:
             targets = [self._measured(other[0], reader, "target", mode)]
             return self._fit_match(Sketch(source, targets), reader)
         if mode == "predict":
-            return fit_context(Sketch(source, [[Item(mark=START)]]), reader.cuttable, self.context)
+            return fit_context(Sketch(source, [[]]), reader.cuttable, self._source_room(reader))
         sides = unroll.side(reader.wording.target, row, target=True)
         targets = [[Item(mark=START), *self._measured(side, reader, "target", mode)] for side in sides]
         return fit_context(Sketch(source, targets), reader.cuttable, self.context)
+
+    def _source_room(self, reader: WordingReader) -> int | tuple[int, int] | None:
+        """What the source may take at predicting: in a joined context the target keeps its most, or half."""
+        if not isinstance(self.context, int):
+            return self.context
+        most = [s.slot.budget.most or self.context for s in reader.slots if s.slot.side == "target"]
+        return self.context - min(sum(most), self.context // 2)
 
     def _fit_match(self, sketch: Sketch, reader: WordingReader) -> tuple[Sketch, bool]:
         room = self.context if isinstance(self.context, int) else self.context and self.context[0]

@@ -1,1 +1,1 @@
-"""What is trained and how it runs: tasks, mixtures, Lightning, bundles. Plugins are reached through the manager only."""
+"""What is trained and how it runs: tasks, mixtures, the stream, Lightning, bundles and commands."""

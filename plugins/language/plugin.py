@@ -25,6 +25,7 @@ class Text(Adapter):
     codec = "omniline.plugins.language.text:TextCodec"
     port = TEXT_PORT
     assets = ("tokenizer",)
+    makers = {"tokenizer": "omniline.plugins.language.making:make_tokenizer"}
     cuttable = True
 
     uncased: bool = setting(False, data_only=True, help="lower-case the text")

@@ -1,0 +1,187 @@
+"""The network: ports around a backbone, with the losses that have weights. Embeds a batch, runs it, sums its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from .backbone import Backbone
+from .batch import Alignment, Batch, Inputs, Pairs, Target
+from .catalog import Catalog
+from .errors import PluginError
+from .layout import Layout
+from .loss import Loss
+from .networks import BackboneNetwork, LossRows
+from .parts import PortSpec, declared, make_port, working_half
+from .plan import Part
+from .port import Port
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The losses of one batch.
+
+    Attributes:
+        total: [] what to descend: the weighted sum of each objective's mean over the step's supervised units.
+        sums: the plain sum of each objective's losses in this batch, detached, by "task/slot".
+    """
+
+    total: Tensor
+    sums: Mapping[str, Tensor]
+
+
+class Network(nn.Module):
+    """Ports, backbone and losses.
+
+    Args:
+        table: the ports, marks first; the place of a port is the `kind` of its rows.
+        backbone: the backbone's declaration.
+        losses: every loss that the plans name; those with weights are modules of the network.
+        catalog: where declarations are found.
+        assets: what ports ask for besides settings, such as the tokenizer.
+    """
+
+    def __init__(
+        self,
+        table: Sequence[PortSpec],
+        backbone: Backbone,
+        losses: Sequence[Part],
+        *,
+        catalog: Catalog,
+        assets: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.table = tuple(table)
+        made = working_half(backbone.build, f"the backbone `{type(backbone).__qualname__}`")
+        self.backbone = made(kinds=len(self.table), **backbone.settings())
+        width = self.backbone.width
+        self.ports = nn.ModuleDict({spec.name: make_port(spec, width, assets) for spec in self.table})
+        self.loss_parts: dict[Part, Any] = {}
+        self.losses = nn.ModuleDict()
+        self.add_losses(losses, catalog)
+
+    def add_losses(self, losses: Sequence[Part], catalog: Catalog) -> None:
+        """Make the working halves of losses that are not there yet."""
+        for part in losses:
+            if part not in self.loss_parts:
+                self.loss_parts[part] = made = _make_loss(part, self.backbone.width, catalog)
+                if isinstance(made, nn.Module) and any(True for _ in made.parameters()):
+                    self.losses[loss_key(part)] = made
+
+    def port(self, kind: int) -> Port:
+        """The port of that kind."""
+        return cast(Port, self.ports[self.table[kind].name])
+
+    @property
+    def network(self) -> BackboneNetwork:
+        """The backbone under its protocol."""
+        return cast(BackboneNetwork, self.backbone)
+
+    def embed(self, inputs: Sequence[Inputs], order: Tensor) -> Tensor:
+        """Embeddings [rows, width] in the layout's order; each port runs once over all its values."""
+        made = [self.port(item.kind).embed(**item.tensors) for item in inputs]
+        made = [x if x.dtype == torch.float32 or not x.is_floating_point() else x.float() for x in made]
+        if not made:
+            return torch.zeros(0, self.backbone.width, device=order.device)
+        return (made[0] if len(made) == 1 else torch.cat(made)).index_select(0, order)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Hidden states [rows, width] of a batch."""
+        return self.network(self.embed(batch.inputs, batch.order), batch.layout)
+
+    def loss(self, batch: Batch, totals: Mapping[str, float] | None = None) -> Losses:
+        """The losses of a batch.
+
+        Args:
+            batch: on the network's device.
+            totals: the count that each objective's sum is divided by; the batch's own counts by default. With the
+                counts of a whole optimiser step, gradients do not depend on how its rows were cut into batches.
+        """
+        hidden = self(batch)
+        counts = batch.counts if totals is None else totals
+        sums: dict[str, Tensor] = {}
+        total = hidden.new_zeros(())
+        for target in batch.targets:
+            total = total + self._predict(hidden, target, counts, sums)
+        for pairs in batch.pairs:
+            total = total + self._compare(hidden, batch.layout, pairs, counts, sums)
+        for alignment in batch.alignments:
+            total = total + self._align(hidden, alignment, counts, sums)
+        return Losses(total, sums)
+
+    def _predict(self, hidden: Tensor, target: Target, counts: Mapping[str, float], sums: dict[str, Tensor]) -> Tensor:
+        weights = _weights(target.keys, target.weights, counts, hidden)[target.key]
+        rows: LossRows = self.loss_parts[target.loss](
+            hidden.index_select(0, target.rows), self.port(target.kind), target.labels, weights, target.choices
+        )
+        _add(sums, target.keys, target.key, rows.each)
+        return rows.total
+
+    def _compare(
+        self, hidden: Tensor, layout: Layout, pairs: Pairs, counts: Mapping[str, float], sums: dict[str, Tensor]
+    ) -> Tensor:
+        weights = _weights(pairs.keys, pairs.weights, counts, hidden)[pairs.key]
+        loss = self.loss_parts[pairs.loss]
+        if pairs.objective == "match":
+            half = len(pairs.streams) // 2
+            pooled = pool(hidden, layout).index_select(0, pairs.streams)
+            rows: LossRows = loss(pooled[:half], pooled[half:], weights)
+        else:
+            rows = loss(last_target(hidden, layout).index_select(0, pairs.streams), pairs.examples, weights)
+        _add(sums, pairs.keys, pairs.key, rows.each)
+        return rows.total
+
+    def _align(self, hidden: Tensor, item: Alignment, counts: Mapping[str, float], sums: dict[str, Tensor]) -> Tensor:
+        weights = _weights(item.keys, item.weights, counts, hidden)[item.key]
+        port = self.port(item.kind)
+        chosen = hidden.index_select(0, item.rows)
+        rows: LossRows = self.loss_parts[item.loss](chosen, item.lengths, port, item.tokens, item.counts, weights)
+        _add(sums, item.keys, item.key, rows.each)
+        return rows.total
+
+
+def loss_key(part: Part) -> str:
+    """The name of a loss with weights in the model's state: its name and its settings."""
+    values = [f"{name}-{value}" for name, value in part.settings]
+    return "_".join([part.name, *values]).replace(".", "p")
+
+
+def pool(hidden: Tensor, layout: Layout) -> Tensor:
+    """The mean hidden state [streams, width] of each stream's source rows; zeros for an empty one."""
+    source, _ = layout.split(hidden)
+    part = layout.source.part.to(hidden.device)
+    if layout.padded:
+        source = source * layout.source.real.to(hidden.device)[:, None]
+    sums = source.new_zeros(layout.streams, source.shape[1]).index_add(0, part, source)
+    lengths = torch.tensor(layout.source.lengths, dtype=source.dtype, device=source.device)
+    return sums / lengths.clamp(min=1)[:, None]
+
+
+def last_target(hidden: Tensor, layout: Layout) -> Tensor:
+    """The hidden state [streams, width] of each stream's last target row."""
+    ends = [start + length - 1 for start, length in zip(layout.target.starts, layout.target.lengths, strict=True)]
+    rows = torch.tensor(ends, device=hidden.device) + layout.source.rows
+    return hidden.index_select(0, rows)
+
+
+def _make_loss(part: Part, width: int, catalog: Catalog) -> Any:
+    declaration = declared(part, catalog)
+    if not isinstance(declaration, Loss):
+        raise PluginError(f"the loss `{part.name}` must be a Loss, but is {declaration!r}")
+    made = working_half(declaration.build, f"the loss `{part.name}`")
+    extra = {"width": width} if declaration.needs_width else {}
+    return made(**declaration.settings(), **extra)
+
+
+def _weights(keys: Sequence[str], weights: Sequence[float], counts: Mapping[str, float], like: Tensor) -> Tensor:
+    return like.new_tensor([w / max(counts[key], 1) for key, w in zip(keys, weights, strict=True)])
+
+
+def _add(sums: dict[str, Tensor], keys: Sequence[str], key: Tensor, each: Tensor) -> None:
+    found = each.new_zeros(len(keys)).index_add(0, key, each)
+    for number, name in enumerate(keys):
+        sums[name] = sums[name] + found[number] if name in sums else found[number]

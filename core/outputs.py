@@ -1,0 +1,112 @@
+"""What predicting returns: a value per target slot, how sure the model is, and files in natural formats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from .errors import OmnilineError
+from .near import nearest
+
+
+class Output:
+    """The answer to one row.
+
+    A slot's value is `out.cap` or `out["cap"]`; where a slot bears the name of a method or field, only the second.
+
+    Attributes:
+        scores: how sure the model is of each slot's value, in 0..1: the geometric mean of its tokens' probabilities, or
+            the probability among the members of a closed set; for `<->` "match" holds the sides' similarity.
+        embeddings: for `<->` the vector of each side, "source" and "target"; else empty.
+
+    >>> out = Output({"cap": "a cat"}, {"cap": 0.9})
+    >>> out.cap, out["cap"], out.scores["cap"]
+    ('a cat', 'a cat', 0.9)
+    """
+
+    __slots__ = ("_values", "embeddings", "scores")
+
+    def __init__(
+        self, values: Mapping[str, Any], scores: Mapping[str, Any], embeddings: Mapping[str, Tensor] | None = None
+    ) -> None:
+        self._values = dict(values)
+        self.scores: dict[str, Any] = dict(scores)
+        self.embeddings: dict[str, Tensor] = dict(embeddings or {})
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._values:
+            return self._values[name]
+        raise KeyError(self._unknown(name))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self._values:
+            return self._values[name]
+        raise AttributeError(self._unknown(name))
+
+    def _unknown(self, name: str) -> str:
+        near = nearest(name, self._values)
+        hint = f"; did you mean `{near}`?" if near else ""
+        return f"the output has no slot `{name}`{hint} (slots: {', '.join(self._values) or 'none'})"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
+        return f"Output({inner})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values by slot."""
+        return dict(self._values)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write each value in its natural format: text as .txt, pictures as .png, lists and mappings as .json.
+
+        Args:
+            folder: made when it does not exist; files of the same names are replaced.
+
+        Returns:
+            The files, one per slot.
+
+        Raises:
+            OmnilineError: a value has no file format.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        return [_write(place / name, value) for name, value in self._values.items()]
+
+
+def _write(stem: Path, value: Any) -> Path:
+    if isinstance(value, str):
+        path = stem.with_name(stem.name + ".txt")
+        path.write_text(value, encoding="utf-8")
+        return path
+    if hasattr(value, "save") and hasattr(value, "size"):
+        path = stem.with_name(stem.name + ".png")
+        value.save(path)
+        return path
+    if hasattr(value, "detach") or hasattr(value, "__array__"):
+        import numpy as np
+
+        path = stem.with_name(stem.name + ".npy")
+        np.save(path, np.asarray(value.detach().cpu() if hasattr(value, "detach") else value))
+        return path
+    path = stem.with_name(stem.name + ".json")
+    try:
+        path.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+    except TypeError as cause:
+        path.unlink(missing_ok=True)
+        raise OmnilineError(f"the value of `{stem.name}` has no file format: {cause}") from cause
+    return path

@@ -1,0 +1,220 @@
+"""Binding: a task meets its data. Columns, types of the first rows and closed sets are checked before a weight exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..core.errors import ConfigError, DataError, Diagnostic, InstructionError, Source
+from ..core.example import RowId
+from ..core.near import nearest
+from ..core.parts import port_table
+from ..core.plan import Alternative, Plan, Repeat, SlotPlan, uses, walk
+from ..core.reader import Reader, make_reader
+from ..core.rows import MISSING, is_absent, is_list, read_path
+from .sources import Rows, open_source
+from .task import SPLITS, Split, Task
+
+MOST_MEMBERS = 10_000
+FIRST_ROWS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """A task with its data opened and its closed sets known.
+
+    Attributes:
+        task: as the user wrote it.
+        plan: its plan, with the members of every closed set.
+        rows: the opened source of each split that has one.
+    """
+
+    task: Task
+    plan: Plan
+    rows: Mapping[Split, Rows]
+
+    def size(self, split: Split) -> int:
+        """Rows of a split; for an endless source a nominal number."""
+        rows = self.rows[split]
+        return len(rows) if rows.finite else 1 << 40
+
+    def read(self, split: Split, index: int) -> Mapping[str, Any]:
+        """One row.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        try:
+            return self.rows[split][index]
+        except (OSError, ValueError) as cause:
+            raise DataError(str(cause)) from cause
+
+
+def bind(task: Task) -> Bound:
+    """Open a task's sources, settle its closed sets, and read the first rows of every split.
+
+    Raises:
+        InstructionError: a column is missing, a value of the first rows does not suit its slot, or a closed set lacks
+            one; with the caret under the slot.
+        DataError: a source cannot be opened or is empty.
+    """
+    rows = {split: _open(task, split) for split in SPLITS if task.rows(split) is not None}
+    plan = _with_closed_sets(task, rows)
+    bound = Bound(task=task, plan=plan, rows=rows)
+    for split in rows:
+        _check_columns(bound, split)
+    return bound
+
+
+def _open(task: Task, split: Split) -> Rows:
+    opened = open_source(task.rows(split), name=f"{task.name}.{split}")
+    if opened.finite and len(opened) == 0:
+        raise DataError(f"task `{task.name}`: its {split} rows are empty")
+    return opened
+
+
+def check_first_rows(bound: Bound, reader: Reader) -> None:
+    """Encode the first rows of every split, so that a wrong type is found before training.
+
+    Raises:
+        InstructionError: a value does not suit its slot.
+    """
+    for split, rows in bound.rows.items():
+        for index in range(min(FIRST_ROWS, len(rows) if rows.finite else FIRST_ROWS)):
+            for wording in range(len(reader.wordings)):
+                try:
+                    sketch, _ = reader.sketch(bound.read(split, index), wording)
+                    reader.encode(sketch, RowId(bound.task.name, index), wording=wording)
+                except DataError as cause:
+                    if bound.task.on_error == "skip":
+                        continue
+                    where = f"task `{bound.task.name}`, {rows.place(index)}: {cause}"
+                    raise InstructionError([_finding("OL312", where, bound.plan, _blamed(bound.plan, cause))]) from cause
+
+
+def trial_reader(bound: Bound, tokenizer: Any) -> Reader:
+    """A reader with a port table of its own, for checking rows when no model exists yet."""
+    table = port_table([bound.plan], bound.task.catalog)
+    return make_reader(bound.task.name, bound.plan, catalog=bound.task.catalog, table=table, tokenizer=tokenizer)
+
+
+def _blamed(plan: Plan, cause: DataError) -> SlotPlan:
+    text = str(cause)
+    for slot in plan.slots:
+        if f"`{slot.name}`" in text or f"`{slot.path}`" in text:
+            return slot
+    return plan.slots[0]
+
+
+def _finding(code: str, message: str, plan: Plan, slot: SlotPlan, hint: str | None = None) -> Diagnostic:
+    source = Source(plan.text)
+    return Diagnostic(code=code, severity="error", message=message, source=source, span=slot.span, help=hint)
+
+
+def _check_columns(bound: Bound, split: Split) -> None:
+    rows = bound.rows[split]
+    columns = rows.columns()
+    first = bound.read(split, 0)
+    findings = []
+    for wording in bound.plan.alternatives:
+        for slot in wording.slots:
+            if slot.optional or read_path(first, slot.path) is not MISSING or slot.path in columns:
+                continue
+            if _in_optional_group(wording, slot):
+                continue
+            near = nearest(slot.path, columns)
+            hint = f"did you mean `{near}`? " if near else ""
+            findings.append(
+                _finding(
+                    "OL310",
+                    f"the {split} rows of task `{bound.task.name}` have no column `{slot.path}`",
+                    bound.plan,
+                    slot,
+                    f"{hint}columns: {', '.join(columns)}",
+                )
+            )
+    if findings:
+        raise InstructionError(findings)
+
+
+def _in_optional_group(wording: Alternative, slot: SlotPlan) -> bool:
+    groups = [s for s in walk(wording.source + wording.target) if isinstance(s, Repeat)]
+    return any(slot.index in uses(group.steps) and group.least == 0 for group in groups)
+
+
+def _with_closed_sets(task: Task, rows: Mapping[Split, Rows]) -> Plan:
+    given = dict(task.closed_sets or {})
+    names = {slot.name for slot in task.plan.slots} | {slot.path for slot in task.plan.slots}
+    for name in given:
+        if name not in names:
+            near = nearest(name, names)
+            hint = f"; did you mean `{near}`?" if near else ""
+            raise ConfigError(f"closed_sets of task `{task.name}` names `{name}`, which is no slot{hint}")
+    found: dict[str, tuple[str, ...]] = {}
+    wordings = []
+    for wording in task.plan.alternatives:
+        slots = tuple(_settled(slot, task, given, rows, found) for slot in wording.slots)
+        wordings.append(replace(wording, slots=slots))
+    return replace(task.plan, alternatives=tuple(wordings))
+
+
+def _settled(
+    slot: SlotPlan,
+    task: Task,
+    given: Mapping[str, Any],
+    rows: Mapping[Split, Rows],
+    found: dict[str, tuple[str, ...]],
+) -> SlotPlan:
+    members = given.get(slot.name, given.get(slot.path))
+    wants = slot.closed_set == () or (slot.closed_set is None and members is not None and slot.side == "target")
+    if not wants:
+        return slot
+    if slot.path not in found:
+        found[slot.path] = tuple(map(str, members)) if members is not None else _distinct(slot, task, rows)
+    return replace(slot, closed_set=found[slot.path])
+
+
+def _distinct(slot: SlotPlan, task: Task, rows: Mapping[Split, Rows]) -> tuple[str, ...]:
+    train = rows.get("train")
+    if train is None:
+        return ()
+    if not train.finite:
+        raise InstructionError(
+            [
+                _finding(
+                    "OL311",
+                    f"the closed set of `{slot.name}` cannot be gathered from an endless source",
+                    task.plan,
+                    slot,
+                    "write its members, `closed_set=yes|no`, or pass `closed_sets=` to the task",
+                )
+            ]
+        )
+    members: set[str] = set()
+    for index in range(len(train)):
+        for value in _flat(read_path(train[index], slot.path)):
+            members.add(value if isinstance(value, str) else str(value))
+        if len(members) > MOST_MEMBERS:
+            raise InstructionError(
+                [
+                    _finding(
+                        "OL311",
+                        f"the column `{slot.path}` has more than {MOST_MEMBERS:,} distinct values: too many for a "
+                        "closed set",
+                        task.plan,
+                        slot,
+                        "leave `closed_set` out, or write the members",
+                    )
+                ]
+            )
+    return tuple(sorted(members))
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if is_list(value):
+        for item in value:
+            yield from _flat(item)
+    elif not is_absent(value):
+        yield value
+

@@ -1,0 +1,230 @@
+"""The LightningDataModule: the stream as a loader, its position as two integers of Lightning's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import lightning as L
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from ..core.batch import Batch
+from ..core.errors import ConfigError
+from ..core.example import Example, RowId
+from ..core.packing import pack
+from ..core.reader import Reader
+from .binding import Bound
+from .mixture import Mixture, mixture_of
+from .model import Model
+from .stream import Position, Stream
+from .task import Split, Task
+
+
+class DataModule(L.LightningDataModule):
+    """Batches of a mixture for a model.
+
+    Args:
+        tasks: one task, several, or a Mixture.
+        model: the model that will read the batches; `Module(model, tasks)` of the same trainer is found when left out.
+        seed: of every draw of the stream.
+        batch_tokens: most tokens of a batch, source and target together.
+        batch_rows: most rows of a batch.
+        padded: padded layouts instead of packed ones.
+        workers: loader processes; the stream does not depend on it.
+        steps_per_epoch: batches that make an epoch in Lightning's sense; by default one pass over all training rows.
+        valid_rows: most validation rows of a task for its loss.
+    """
+
+    def __init__(
+        self,
+        tasks: Mixture | Task | Iterable[Task],
+        *,
+        model: Model | None = None,
+        seed: int = 0,
+        batch_tokens: int = 4096,
+        batch_rows: int | None = None,
+        padded: bool = False,
+        workers: int = 0,
+        steps_per_epoch: int | None = None,
+        valid_rows: int = 256,
+    ) -> None:
+        super().__init__()
+        for name, value in (("batch_tokens", batch_tokens), ("valid_rows", valid_rows)):
+            if value < 1:
+                raise ConfigError(f"{name} must be at least 1, but is {value}")
+        self.mixture = mixture_of(tasks)
+        self.model = model
+        self.seed = seed
+        self.batch_tokens = batch_tokens
+        self.batch_rows = batch_rows
+        self.padded = padded
+        self.workers = workers
+        self.steps_per_epoch = steps_per_epoch
+        self.valid_rows = valid_rows
+        self.position = Position()
+        self._stream: Stream | None = None
+
+    @property
+    def bounds(self) -> Mapping[str, Bound]:
+        """The bound tasks by name."""
+        return {task.name: self._model().bound(task) for task in self.mixture}
+
+    def _model(self) -> Model:
+        if self.model is None:
+            module = getattr(self.trainer, "lightning_module", None)
+            found = getattr(module, "model", None)
+            if not isinstance(found, Model):
+                raise ConfigError("DataModule needs its model: pass model=, or fit it with an omniline Module")
+            self.model = found
+        return self.model
+
+    @property
+    def stream(self) -> Stream:
+        """The stream of training batches, for all ranks."""
+        if self._stream is None:
+            model = self._model()
+            bounds = {name: bound for name, bound in self.bounds.items() if "train" in bound.rows}
+            if not bounds:
+                raise ConfigError("no task has training rows: pass train= to at least one")
+            mixture = replace(self.mixture, tasks=[bound.task for bound in bounds.values()])
+            self._stream = Stream(
+                tasks=bounds,
+                readers={name: model.reader(bound) for name, bound in bounds.items()},
+                shares=mixture.shares({name: bound.size("train") for name, bound in bounds.items()}),
+                seed=self.seed,
+                batch_tokens=self.batch_tokens,
+                batch_rows=self.batch_rows,
+                padded=self.padded,
+                ranks=self._trainer_value("world_size", 1),
+            )
+        return self._stream
+
+    def _trainer_value(self, name: str, default: int) -> int:
+        return int(getattr(self.trainer, name, default)) if self.trainer is not None else default
+
+    def train_dataloader(self) -> Loader:
+        """The loader of this rank, from the recorded position on."""
+        accumulate = self._trainer_value("accumulate_grad_batches", 1)
+        return Loader(self, accumulate=accumulate, rank=self._trainer_value("global_rank", 0), steps=self._steps(accumulate))
+
+    def _steps(self, accumulate: int) -> int:
+        if self.steps_per_epoch is not None:
+            steps = self.steps_per_epoch
+        else:
+            first = self.stream.plan(0)
+            rows = sum(len(batch) for batch in first.batches)
+            total = sum(b.size("train") for b in self.stream.tasks.values() if b.rows["train"].finite) or rows
+            steps = max(1, round(total / max(rows, 1) * len(first.batches) / self.stream.ranks))
+        return max(accumulate, steps // accumulate * accumulate)
+
+    def val_dataloader(self) -> list[ValidLoader]:
+        """One loader per task that has validation rows."""
+        return self._evaluation("valid")
+
+    def test_dataloader(self) -> list[ValidLoader]:
+        """One loader per task that has test rows."""
+        return self._evaluation("test")
+
+    def _evaluation(self, split: Split) -> list[ValidLoader]:
+        model = self._model()
+        rank, ranks = self._trainer_value("global_rank", 0), self._trainer_value("world_size", 1)
+        return [
+            ValidLoader(bound, model.reader(bound), split, self.batch_tokens, self.valid_rows, rank, ranks)
+            for bound in self.bounds.values()
+            if split in bound.rows
+        ]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position of the next batch and what the stream is a function of, as plain values."""
+        return {"window": self.position[0], "step": self.position[1], "seed": self.seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the recorded position.
+
+        Raises:
+            ConfigError: the run is resumed with another seed, which would be another stream.
+        """
+        if state_dict["seed"] != self.seed:
+            raise ConfigError(
+                f"the checkpoint's stream has seed {state_dict['seed']}, but this run has seed {self.seed}: pass the same"
+            )
+        self.position = Position(int(state_dict["window"]), int(state_dict["step"]))
+
+
+class Loader:
+    """An iterable with a length over this rank's batches; each carries the counts of its optimiser step."""
+
+    def __init__(self, module: DataModule, *, accumulate: int, rank: int, steps: int) -> None:
+        self.module = module
+        self.accumulate = accumulate
+        self.rank = rank
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        module = self.module
+        data = _StreamData(module.stream, module.position, self.rank)
+        loader = DataLoader(
+            data,
+            batch_size=None,
+            num_workers=module.workers,
+            prefetch_factor=4 if module.workers else None,
+        )
+        yield from _with_totals(iter(loader), self.accumulate, self.steps)
+
+
+def _with_totals(batches: Iterator[Batch], accumulate: int, steps: int) -> Iterator[Batch]:
+    """Read one optimiser step ahead, so that each of its batches knows the counts of all of them."""
+    for _ in range(0, steps, accumulate):
+        held = [next(batches) for _ in range(accumulate)]
+        totals: dict[str, int] = {}
+        for batch in held:
+            for key, count in batch.counts.items():
+                totals[key] = totals.get(key, 0) + count
+        for batch in held:
+            yield batch.with_totals(totals)
+
+
+class _StreamData(IterableDataset[Batch]):
+    def __init__(self, stream: Stream, start: Position, rank: int) -> None:
+        self.stream, self.start, self.rank = stream, start, rank
+
+    def __iter__(self) -> Iterator[Batch]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        return self.stream.batches(self.start, self.rank, worker=worker, workers=workers)
+
+
+class ValidLoader:
+    """The first rows of a split in order, in batches to a token budget; rank r takes every `ranks`-th batch."""
+
+    def __init__(
+        self, bound: Bound, reader: Reader, split: Split, batch_tokens: int, most: int, rank: int, ranks: int
+    ) -> None:
+        self.bound, self.reader, self.split = bound, reader, split
+        self.batch_tokens, self.most = batch_tokens, most
+        self.rank, self.ranks = rank, ranks
+
+    def __iter__(self) -> Iterator[Batch]:
+        for number, batch in enumerate(self._batches()):
+            if number % self.ranks == self.rank:
+                yield batch
+
+    def _batches(self) -> Iterator[Batch]:
+        held: list[Example] = []
+        tokens = 0
+        rows = self.bound.rows[self.split]
+        for index in range(min(self.most, len(rows)) if rows.finite else self.most):
+            example = self.reader.example(
+                self.bound.read(self.split, index), RowId(self.bound.task.name, index), mode="valid"
+            )
+            if held and tokens + example.rows() > self.batch_tokens:
+                yield pack(held, {self.bound.task.name: self.reader})
+                held, tokens = [], 0
+            held.append(example)
+            tokens += example.rows()
+        if held:
+            yield pack(held, {self.bound.task.name: self.reader})

@@ -1,0 +1,120 @@
+"""`fit`: the model, the module, the data and a Trainer in one call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from ..core.errors import ConfigError
+from ..core.near import nearest
+from .datamodule import DataModule
+from .ledger import report_failures
+from .memory import keep_pages
+from .mixture import Mixture, mixture_of
+from .model import Model
+from .module import Module
+from .progress import Progress
+from .task import Task
+
+OWN = ("enable_progress_bar", "enable_model_summary", "logger", "enable_checkpointing")
+
+
+def fit(
+    tasks: Mixture | Task | Iterable[Task],
+    *,
+    model: Model | None = None,
+    backbone: str | None = None,
+    tokenizer: Any = None,
+    seed: int = 0,
+    trainer: L.Trainer | None = None,
+    resume: str | Path | None = None,
+    learning_rate: float = 1e-3,
+    warmup: float = 0.06,
+    schedule: str = "cosine",
+    weight_decay: float = 0.01,
+    batch_tokens: int = 4096,
+    batch_rows: int | None = None,
+    padded: bool = False,
+    workers: int = 0,
+    valid_rows: int = 256,
+    fewer_page_faults: bool = False,
+    **trainer_settings: Any,
+) -> Model:
+    """Train a model on tasks, all of them in every batch.
+
+    Args:
+        tasks: one task, several, or a Mixture.
+        model: go on with this one; a new one is built otherwise.
+        backbone: of a new model, "ofa-tiny" by default; see `Model.build`.
+        tokenizer: of a new model; see `Model.build`.
+        seed: every draw is a function of (seed, task, row, epoch) or of (seed, step).
+        trainer: your own; `trainer_settings` must then be empty.
+        resume: a Lightning checkpoint to go on from.
+        learning_rate, warmup, schedule, weight_decay: see `Module`.
+        batch_tokens, batch_rows, padded, workers, valid_rows: see `DataModule`.
+        fewer_page_faults: keep freed memory (Linux): faster on a CPU, for some hundreds of megabytes more.
+        trainer_settings: Lightning's own names, such as `max_steps`, `precision`, `callbacks`, `logger`.
+
+    Returns:
+        The trained model, on the CPU.
+
+    Raises:
+        InstructionError: rows do not suit a line. ConfigError: a wrong setting. DataError: a row that cannot be read.
+    """
+    mixture = mixture_of(tasks)
+    if model is not None and (backbone is not None or tokenizer is not None):
+        raise ConfigError("backbone= and tokenizer= belong to a new model: leave them out, or leave out model=")
+    if trainer is not None and trainer_settings:
+        raise ConfigError(f"with your own trainer, `{next(iter(trainer_settings))}` must be set on it, not here")
+    if trainer is None:
+        trainer = _trainer(trainer_settings)
+    if fewer_page_faults:
+        keep_pages()
+    if model is None:
+        model = Model.build(backbone=backbone or "ofa-tiny", tasks=mixture, tokenizer=tokenizer, seed=seed)
+    else:
+        model.adopt(mixture, seed=seed)
+    module = Module(
+        model,
+        mixture,
+        learning_rate=learning_rate,
+        warmup=warmup,
+        schedule=schedule,
+        weight_decay=weight_decay,
+        seed=seed,
+    )
+    data = DataModule(
+        mixture,
+        model=model,
+        seed=seed,
+        batch_tokens=batch_tokens,
+        batch_rows=batch_rows,
+        padded=padded,
+        workers=workers,
+        valid_rows=valid_rows,
+    )
+    trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume is not None else None, weights_only=True)
+    report_failures(module.failures)
+    model.network.to("cpu")
+    return model
+
+
+def _trainer(settings: dict[str, Any]) -> L.Trainer:
+    known = inspect.signature(L.Trainer.__init__).parameters
+    for name in settings:
+        if name not in known:
+            names = [*known, *inspect.signature(fit).parameters]
+            near = nearest(name, names)
+            hint = f"; did you mean `{near}`?" if near else ""
+            raise ConfigError(f"`{name}` is neither a setting of fit nor of Lightning's Trainer{hint}")
+    defaults: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+    callbacks = list(settings.pop("callbacks", None) or [])
+    if settings.get("enable_progress_bar", True) and not any(isinstance(c, L.pytorch.callbacks.ProgressBar) for c in callbacks):
+        callbacks.append(Progress())
+    if "max_steps" not in settings and "max_epochs" not in settings and "max_time" not in settings:
+        raise ConfigError("say how long to train: max_steps=, max_epochs= or max_time=")
+    return L.Trainer(**{**defaults, **settings, "callbacks": callbacks})

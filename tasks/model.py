@@ -1,0 +1,290 @@
+"""The Model: a network with what it needs to read rows and to write answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+
+from ..core.backbone import Backbone
+from ..core.backbone_name import resolve_backbone
+from ..core.catalog import Catalog
+from ..core.errors import BundleError, ConfigError, InstructionError
+from ..core.model import Network
+from ..core.outputs import Output
+from ..core.packing import MARK_LOSS
+from ..core.parts import PortSpec, port_table
+from ..core.plan import Part, Plan
+from ..core.reader import Reader, make_reader
+from ..core.seeding import mix
+from ..plugins.manager import installed
+from .binding import Bound, bind, check_first_rows
+from .mixture import Mixture, mixture_of
+from .predicting import Predictor
+from .task import Task
+from .tokenizing import tokenizer_for
+from .verbs import Text, check
+from .verbs import compile as compile_instruction
+
+
+class Model:
+    """A network, its ports and tokenizer, and the plans it was trained on. Made by `Model.build`, `fit` or `load`.
+
+    Attributes:
+        network: the `nn.Module`.
+        backbone: the backbone's declaration.
+        backbone_name: as it was asked for, such as "ofa-tiny".
+        table: the ports by kind.
+        tokenizer: what text slots and prompts are read with.
+        catalog: the parts that its instructions may name.
+        plans: the plans it knows by task, closed sets bound.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: Backbone,
+        backbone_name: str,
+        table: Sequence[PortSpec],
+        tokenizer: Any,
+        catalog: Catalog,
+        plans: Mapping[str, Plan],
+    ) -> None:
+        self.backbone, self.backbone_name = backbone, backbone_name
+        self.table = tuple(table)
+        self.tokenizer = tokenizer
+        self.catalog = catalog
+        self.plans = dict(plans)
+        self.network = self._make()
+        self._bounds: dict[int, Bound] = {}
+        self._readers: dict[str, Reader] = {}
+
+    def _make(self) -> Network:
+        return Network(
+            self.table,
+            self.backbone,
+            losses_of(self.plans.values()),
+            catalog=self.catalog,
+            assets={"tokenizer": self.tokenizer},
+        )
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        backbone: str = "ofa-tiny",
+        tasks: Mixture | Task | Iterable[Task],
+        tokenizer: Any = None,
+        seed: int = 0,
+        catalog: Catalog | None = None,
+    ) -> Model:
+        """A new model for these tasks, with random weights.
+
+        Args:
+            backbone: `<name>-<size>` or `<name>:<argument>`, with settings after commas: "ofa-tiny,dropout=0.1".
+            tasks: what it must be able to read; their first rows are checked before a weight exists.
+            tokenizer: None for bytes, "bpe:8000" to train one on the tasks' own text, a `tokenizer.json`, or a
+                tokenizer.
+            seed: of the weights.
+            catalog: the parts; by default those of the installed packages.
+
+        Raises:
+            InstructionError: a task's rows do not suit its line, or cannot fit the backbone's context.
+            PluginError: an unknown backbone or a part that is not installed.
+        """
+        mixture = mixture_of(tasks)
+        parts = catalog or installed()
+        declaration = resolve_backbone(backbone, parts)
+        judge_context(mixture, backbone, parts)
+        bounds = {id(task): bind(task) for task in mixture}
+        tool = tokenizer_for(tokenizer, list(bounds.values()), parts)
+        plans = {task.name: bounds[id(task)].plan for task in mixture}
+        table = port_table(plans.values(), parts)
+        for task in mixture:
+            _check_rows(bounds[id(task)], table, tool, declaration)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix(seed, "weights"))
+            model = cls(
+                backbone=declaration, backbone_name=backbone, table=table, tokenizer=tool, catalog=parts, plans=plans
+            )
+        model._bounds.update(bounds)
+        return model
+
+    def adopt(self, tasks: Mixture | Task | Iterable[Task], *, seed: int = 0) -> None:
+        """Make ready for more tasks: new ports and losses are added, what is there keeps its weights."""
+        mixture = mixture_of(tasks)
+        judge_context(mixture, self.backbone_name, self.catalog)
+        for task in mixture:
+            self.plans[task.name] = self.bound(task).plan
+        self._readers.clear()
+        table = port_table(self.plans.values(), self.catalog, known=self.table)
+        for task in mixture:
+            _check_rows(self.bound(task), table, self.tokenizer, self.backbone)
+        if table == self.table:
+            self.network.add_losses(losses_of(self.plans.values()), self.catalog)
+            return
+        old, device, self.table = self.network, self.device, table
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix(seed, "weights"))
+            self.network = self._make().to(device)
+        _copy_weights(old, self.network)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    def bound(self, task: Task) -> Bound:
+        """The task with its data opened, once."""
+        if id(task) not in self._bounds:
+            self._bounds[id(task)] = bind(task)
+        return self._bounds[id(task)]
+
+    def reader(self, bound: Bound) -> Reader:
+        """A reader of the task's rows for this model's ports."""
+        name = bound.task.name
+        if name not in self._readers:
+            self._readers[name] = self._reader(name, bound.plan)
+        return self._readers[name]
+
+    def _reader(self, name: str, plan: Plan) -> Reader:
+        return make_reader(
+            name,
+            plan,
+            catalog=self.catalog,
+            table=self.table,
+            tokenizer=self.tokenizer,
+            context=self.backbone.context(),
+        )
+
+    def objective_keys(self) -> set[str]:
+        """Every name under which a loss may be counted, the same on all ranks."""
+        keys = set()
+        for task, plan in self.plans.items():
+            for wording in plan.alternatives:
+                for objective in wording.objectives:
+                    names = [wording.slots[s].name for s in objective.slots] if objective.kind in ("predict", "align") else [objective.kind]
+                    keys.update(f"{task}/{name}" for name in (*names, "marks"))
+        return keys
+
+    def plan(self, instruction: Text) -> Plan:
+        """The plan of an instruction, with the closed sets of the known task that has the same line or slot."""
+        plan = compile_instruction(instruction, catalog=self.catalog)
+        for known in self.plans.values():
+            if known.text == plan.text:
+                return known
+        sets = {s.name: s.closed_set for known in self.plans.values() for s in known.slots if s.closed_set}
+        wordings = tuple(
+            replace(
+                wording,
+                slots=tuple(
+                    replace(slot, closed_set=sets.get(slot.name, ())) if slot.closed_set == () else slot
+                    for slot in wording.slots
+                ),
+            )
+            for wording in plan.alternatives
+        )
+        return replace(plan, alternatives=wordings)
+
+    @overload
+    def predict(self, instruction: Text, data: Mapping[str, Any], **settings: Any) -> Output: ...
+
+    @overload
+    def predict(self, instruction: Text, data: Iterable[Mapping[str, Any]], **settings: Any) -> list[Output]: ...
+
+    def predict(self, instruction: Text, data: Any, **settings: Any) -> Output | list[Output]:
+        """The target slots of one row, or of several.
+
+        Args:
+            instruction: the line; its weights must have been trained on some task with the same ports.
+            data: a mapping from column to value, or an iterable of mappings. Target slots with `no_loss` must be given.
+            settings: `decoder=` and its settings for all target slots, `seed=`, `most_tokens=`, `batch_rows=`,
+                `batch_tokens=`.
+
+        Raises:
+            InstructionError: the line is wrong.
+            DataError: a value is missing or cannot be read.
+            ConfigError: an unknown setting.
+            PluginError: the line needs a port that the model does not have.
+        """
+        plan = self.plan(instruction)
+        predictor = Predictor(self, self._reader("predict", plan), **settings)
+        single = isinstance(data, Mapping)
+        rows = [data] if single else list(data)
+        for number, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise ConfigError(f"row {number} must be a mapping from column to value, but is {type(row).__name__}")
+        training = self.network.training
+        self.network.eval()
+        try:
+            found = predictor.answers(rows)
+        finally:
+            self.network.train(training)
+        return found[0] if single else found
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the bundle that `load` reads: weights as safetensors, the rest as JSON, a hash of each file.
+
+        Raises:
+            BundleError: the folder holds something else.
+        """
+        from .bundle import save
+
+        return save(self, folder)
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.network.parameters())
+        ports = ", ".join(spec.name for spec in self.table[1:])
+        return f"Model({self.backbone_name}, {count / 1e6:.1f}M parameters, ports: {ports}, tasks: {', '.join(self.plans)})"
+
+
+def losses_of(plans: Iterable[Plan]) -> list[Part]:
+    """Every loss that the plans name, and that of the marks."""
+    parts = [MARK_LOSS]
+    for plan in plans:
+        for wording in plan.alternatives:
+            parts.extend(objective.loss for objective in wording.objectives)
+    return list(dict.fromkeys(parts))
+
+
+def judge_context(mixture: Mixture, backbone: str, catalog: Catalog) -> None:
+    """Refuse tasks that cannot fit the backbone's context.
+
+    Raises:
+        InstructionError: with the arithmetic.
+    """
+    found = [d for task in mixture for d in check(task.instruction, catalog=catalog, backbone=backbone)]
+    errors = [d for d in found if d.severity == "error"]
+    if errors:
+        raise InstructionError(errors)
+
+
+def _check_rows(bound: Bound, table: tuple[PortSpec, ...], tokenizer: Any, backbone: Backbone) -> None:
+    reader = make_reader(
+        bound.task.name,
+        bound.plan,
+        catalog=bound.task.catalog,
+        table=table,
+        tokenizer=tokenizer,
+        context=backbone.context(),
+    )
+    check_first_rows(bound, reader)
+
+
+def _copy_weights(old: Network, new: Network) -> None:
+    """Weights that are in both; where a table has grown with the number of ports, its first rows."""
+    source = old.state_dict()
+    with torch.no_grad():
+        for name, value in new.state_dict().items():
+            had = source.get(name)
+            if had is None:
+                continue
+            if had.shape == value.shape:
+                value.copy_(had)
+            elif had.shape[1:] == value.shape[1:] and had.shape[0] < value.shape[0]:
+                value[: had.shape[0]].copy_(had)
+            else:
+                raise BundleError(f"the weight `{name}` changes from {tuple(had.shape)} to {tuple(value.shape)}")

@@ -1,0 +1,207 @@
+"""The LightningModule: one optimiser step over batches that hold several tasks, and the losses of each."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from ..core.batch import Batch
+from ..core.errors import ConfigError
+from ..core.layers import products
+from ..core.seeding import mix
+from .mixture import Mixture, mixture_of
+from .model import Model
+from .stream import Failure, Position
+from .task import Task
+
+SCHEDULES = ("cosine", "linear", "constant")
+
+
+class Module(L.LightningModule):
+    """A model and its tasks under Lightning.
+
+    Args:
+        model: what `Model.build` or `load` gave; trained in place.
+        tasks: one task, several, or a Mixture.
+        learning_rate: the highest.
+        warmup: share of steps over which it rises.
+        schedule: how it falls afterwards: "cosine", "linear" (to a tenth) or "constant".
+        weight_decay: of matrices; vectors and embeddings have none.
+        betas: of AdamW.
+        seed: of dropout and every other draw of a step.
+
+    Losses are logged as `task/slot`, the descended sum as `loss`, tokens a second as `tokens_per_second`; validation
+    losses as `valid/task/slot`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        tasks: Mixture | Task | Iterable[Task],
+        *,
+        learning_rate: float = 1e-3,
+        warmup: float = 0.06,
+        schedule: str = "cosine",
+        weight_decay: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.98),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if schedule not in SCHEDULES:
+            raise ConfigError(f"schedule must be one of {', '.join(SCHEDULES)}, but is {schedule!r}")
+        if not learning_rate > 0:
+            raise ConfigError(f"learning_rate must be above 0, but is {learning_rate!r}")
+        if not 0 <= warmup <= 1:
+            raise ConfigError(f"warmup must be a share of the steps, 0 to 1, but is {warmup!r}")
+        self.model = model
+        self.network = model.network
+        self.mixture = mixture_of(tasks)
+        self.learning_rate, self.warmup, self.schedule = learning_rate, warmup, schedule
+        self.weight_decay, self.betas, self.seed = weight_decay, betas, seed
+        self.failures: list[Failure] = []
+        self.history: list[dict[str, float]] = []
+        self._totals: Mapping[str, float] = {}
+        self._sums: dict[str, list[Tensor | int]] = {}
+        self._clock = time.perf_counter()
+        self._tokens = 0
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """The batch's tensors to the device; its lengths stay plain numbers."""
+        return batch if device.type == "cpu" else batch.to(device)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed the step from (seed, position), so that dropout does not depend on what ran before."""
+        torch.manual_seed(mix(self.seed, "step", *batch.position, self.global_rank))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of one batch, scaled so that the optimiser step sees each objective's mean over all its units."""
+        accumulate = self.trainer.accumulate_grad_batches
+        if batch_idx % accumulate == 0 or not self._totals:
+            self._totals = self._over_ranks(batch.totals or batch.counts)
+        with self._precision():
+            losses = self.network.loss(batch, self._totals)
+        self.failures.extend(batch.failures)
+        self._note(batch, losses.sums)
+        return losses.total * (self.trainer.world_size * accumulate)
+
+    def _over_ranks(self, counts: Mapping[str, int]) -> Mapping[str, float]:
+        """The counts summed over all ranks; every rank names the same objectives, those of all tasks."""
+        if self.trainer.world_size == 1:
+            return dict(counts)
+        keys = sorted(self.model.objective_keys())
+        local = torch.tensor([float(counts.get(key, 0)) for key in keys], device=self.device)
+        total = self.trainer.strategy.reduce(local, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return dict(zip(keys, total.tolist(), strict=True))
+
+    def _precision(self) -> ExitStack:
+        """bf16-mixed on a CPU: bfloat16 products inside float32 layers, which is what is fast there."""
+        stack = ExitStack()
+        if self.device.type == "cpu" and str(self.trainer.precision) == "bf16-mixed":
+            stack.enter_context(torch.autocast("cpu", enabled=False))
+            stack.enter_context(products(torch.bfloat16))
+        return stack
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Record the position of the next batch: what was trained, not what was fetched."""
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None and hasattr(data, "position"):
+            data.position = Position(*batch.after)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clear denormal moments of idle rows now and then: they slow a CPU tenfold."""
+        if self.device.type == "cpu" and self.global_step % 200 == 199:
+            for state in optimizer.state.values():
+                for name in ("exp_avg", "exp_avg_sq"):
+                    moment = state.get(name)
+                    if moment is not None:
+                        moment.masked_fill_(moment.abs() < 1e-30, 0.0)
+
+    def _note(self, batch: Batch, sums: Mapping[str, Tensor]) -> None:
+        for key, value in sums.items():
+            held = self._sums.setdefault(key, [torch.zeros((), device=value.device), 0])
+            held[0] += value
+            held[1] += batch.counts[key]
+        self._tokens += batch.layout.rows
+        every = max(1, self.trainer.log_every_n_steps)
+        last = self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if (self.global_step + 1) % every == 0 or last:
+            self._log_means()
+
+    def _log_means(self) -> None:
+        now = time.perf_counter()
+        means = {key: float(total) / max(int(count), 1) for key, (total, count) in self._sums.items()}
+        speed = self._tokens / max(now - self._clock, 1e-9)
+        self._sums, self._tokens, self._clock = {}, 0, now
+        for key, mean in means.items():
+            self.log(key, mean, prog_bar=True, batch_size=1)
+        self.log("tokens_per_second", speed, prog_bar=True, batch_size=1)
+        self.history.append({"step": float(self.global_step), "tokens_per_second": speed, **means})
+
+    def on_train_start(self) -> None:
+        """Start the clock of tokens a second."""
+        self._clock = time.perf_counter()
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """The losses of held-out rows, by task and slot."""
+        self._evaluation_step(batch, "valid")
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """The losses of test rows, by task and slot."""
+        self._evaluation_step(batch, "test")
+
+    def _evaluation_step(self, batch: Batch, split: str) -> None:
+        with self._precision():
+            losses = self.network.loss(batch)
+        for key, total in losses.sums.items():
+            count = batch.counts[key]
+            self.log(
+                f"{split}/{key}",
+                total / max(count, 1),
+                batch_size=max(count, 1),
+                on_epoch=True,
+                add_dataloader_idx=False,
+                sync_dist=self.trainer.world_size > 1,
+            )
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, fused, with warm-up and a schedule over the trainer's steps."""
+        decayed, plain = _by_decay(self.network)
+        groups = [
+            {"params": decayed, "weight_decay": self.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(
+            [g for g in groups if g["params"]], lr=self.learning_rate, betas=self.betas, fused=True
+        )
+        total = self.trainer.estimated_stepping_batches
+        steps = int(total) if math.isfinite(total) else 10**9
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step, steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _factor(self, step: int, steps: int) -> float:
+        rise = max(1, int(self.warmup * steps))
+        if step < rise:
+            return (step + 1) / rise
+        if self.schedule == "constant":
+            return 1.0
+        done = min(1.0, (step - rise) / max(1, steps - rise))
+        fall = (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done
+        return 0.1 + 0.9 * fall if self.schedule == "linear" else max(fall, 0.02)
+
+
+def _by_decay(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Matrices, and the rest: vectors and the tables of embeddings."""
+    tables = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
+    decayed, plain = [], []
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            (plain if parameter.ndim < 2 or id(parameter) in tables else decayed).append(parameter)
+    return decayed, plain

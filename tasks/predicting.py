@@ -1,0 +1,252 @@
+"""Predicting: rows in, source sides read once in batches, target sides found slot by slot, raw values out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..core.codec import Encoded, Reading
+from ..core.errors import ConfigError, DataError
+from ..core.example import Example, RowId
+from ..core.generation import Answer, Answers, generate
+from ..core.generation_program import Decode, Forced, Given, Program, make_program
+from ..core.model import pool
+from ..core.networks import DecoderSearch
+from ..core.outputs import Output
+from ..core.packing import pack
+from ..core.parts import declared, working_half
+from ..core.plan import Part, Repeat, SlotPlan, uses, walk
+from ..core.reader import Reader, SlotReader
+from ..core.rows import is_absent, is_list, missing_column, read_path
+from ..core.settings import settings_of
+
+if TYPE_CHECKING:
+    from .model import Model
+
+OPEN_LENGTH = 256
+"""Most tokens of an open-ended value when neither `max_length` nor `most_tokens` says."""
+
+
+class Predictor:
+    """Answers rows of one plan with one model.
+
+    Args:
+        model: the model.
+        reader: a reader of the plan.
+        decoder: a decoder's name for all target slots, instead of those of the plan.
+        seed: of sampling; a row's draws depend on the seed and its place alone.
+        most_tokens: most tokens of an open-ended value.
+        batch_tokens: most source tokens of a batch.
+        batch_rows: most rows of a batch.
+        settings: of the decoder.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        reader: Reader,
+        *,
+        decoder: str | None = None,
+        seed: int = 0,
+        most_tokens: int = OPEN_LENGTH,
+        batch_tokens: int = 8192,
+        batch_rows: int = 64,
+        **settings: Any,
+    ) -> None:
+        self.model = model
+        self.reader = reader
+        self.seed = seed
+        self.most_tokens = most_tokens
+        self.batch_tokens, self.batch_rows = batch_tokens, batch_rows
+        self.decoder, self.settings = decoder, settings
+        self.wording = reader.plan.alternatives[0]
+        self.slots = reader.wordings[0].slots
+        if self.wording.arrow == "->":
+            self.program = self._program()
+
+    def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Output]:
+        """One output per row, in order."""
+        examples = [self._example(row, number) for number, row in enumerate(rows)]
+        out: list[Output | None] = [None] * len(rows)
+        with torch.inference_mode():
+            for numbers in self._batches(examples):
+                chosen = [examples[n] for n in numbers]
+                made = self._match(chosen) if self.wording.arrow == "<->" else self._generate(chosen, rows, numbers)
+                for number, output in zip(numbers, made, strict=True):
+                    out[number] = output
+        return [output for output in out if output is not None]
+
+    def _example(self, row: Mapping[str, Any], number: int) -> Example:
+        try:
+            return self.reader.example(row, RowId(self.reader.task, number), seed=self.seed, mode="predict")
+        except DataError as cause:
+            raise DataError(f"row {number}: {cause}") from cause
+
+    def _batches(self, examples: Sequence[Example]) -> Iterator[list[int]]:
+        """Rows of like size together, longest first."""
+        order = sorted(range(len(examples)), key=lambda n: -examples[n].rows())
+        held: list[int] = []
+        tokens = 0
+        for number in order:
+            size = examples[number].rows()
+            if held and (tokens + size > self.batch_tokens or len(held) >= self.batch_rows):
+                yield held
+                held, tokens = [], 0
+            held.append(number)
+            tokens += size
+        if held:
+            yield held
+
+    def _match(self, examples: Sequence[Example]) -> list[Output]:
+        batch = pack(examples, {self.reader.task: self.reader}).to(self.model.device)
+        network = self.model.network
+        pooled = pool(network(batch), batch.layout)
+        loss = network.loss_parts[self.wording.objectives[0].loss]
+        left, right = loss.embedding(pooled[0::2]), loss.embedding(pooled[1::2])
+        scores = torch.nn.functional.cosine_similarity(left, right).clamp(0, 1)
+        return [
+            Output({}, {"match": float(s)}, {"source": a.cpu(), "target": b.cpu()})
+            for s, a, b in zip(scores, left, right, strict=True)
+        ]
+
+    def _generate(
+        self, examples: Sequence[Example], rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]
+    ) -> list[Output]:
+        network = self.model.network
+        batch = pack(examples, {self.reader.task: self.reader}).to(self.model.device)
+        cache = network.network.prefill(network.embed(batch.inputs, batch.order), batch.layout)
+        context = self.reader.context
+        room = None
+        if context is not None:
+            lengths = batch.layout.source.lengths
+            room = [context[1] if isinstance(context, tuple) else context - length for length in lengths]
+        found = generate(
+            network.network,
+            cache,
+            self.program,
+            ports=[network.port(kind) for kind in range(len(network.table))],
+            streams=len(examples),
+            given=self._given([rows[n] for n in numbers]),
+            keys=[self.seed * 1_000_003 + n for n in numbers],
+            room=room if room is not None else [1 << 20] * len(examples),
+        )
+        return [self._output(answers, rows[n]) for answers, n in zip(found, numbers, strict=True)]
+
+    def _output(self, answers: Answers, row: Mapping[str, Any]) -> Output:
+        values: dict[str, Any] = {}
+        scores: dict[str, Any] = {}
+        for index, answer in answers.items():
+            slot, codec = self.slots[index].slot, self.slots[index].codec
+            values[slot.name] = _each(answer, lambda a, c=codec, s=slot: _decoded(a, c, s))
+            scores[slot.name] = _each(answer, lambda a: a.confidence)
+            if slot.depth and self._bare(slot):
+                values[slot.name], scores[slot.name] = _first(values[slot.name]), _first(scores[slot.name])
+        for slot in self.wording.slots:
+            if slot.given:
+                values.setdefault(slot.name, read_path(row, slot.path))
+        return Output({n: v for n, v in values.items() if not is_absent(v) or n in scores}, scores)
+
+    def _bare(self, slot: SlotPlan) -> bool:
+        groups = [s for s in walk(self.wording.target) if isinstance(s, Repeat) and slot.index in uses(s.steps)]
+        return bool(groups) and (groups[-1].least, groups[-1].most) == (0, 1)
+
+    def _program(self) -> Program:
+        steps: dict[int, Forced | Decode] = {}
+        for reader in self.slots:
+            slot = reader.slot
+            if slot.side == "target":
+                steps[slot.index] = (
+                    Forced(key=slot.index, kind=reader.kind) if slot.given else self._decode(slot, reader)
+                )
+        return make_program(self.wording.target, steps, prompt_kind=self.reader.prompt_kind)
+
+    def _decode(self, slot: SlotPlan, reader: SlotReader) -> Decode:
+        if slot.closed_set == ():
+            raise ConfigError(
+                f"the closed set of `{slot.name}` has no members here: write them, `closed_set=yes|no`, or predict with "
+                "the instruction of the task that the model was trained on"
+            )
+        most = slot.budget.most
+        limit = self.most_tokens if most is None else most
+        if slot.predicts == "values" and most is None:
+            raise ConfigError(f"slot `{slot.name}`: values of any length need `max_length` to be predicted")
+        return Decode(
+            slot=slot.index,
+            name=slot.name,
+            kind=reader.kind,
+            predicts=slot.predicts or "tokens",
+            limit=limit,
+            decoder=self._search(slot),
+            trie=self.reader.tries[reader.trie] if reader.trie >= 0 else None,
+        )
+
+    def _search(self, slot: SlotPlan) -> DecoderSearch:
+        catalog = self.model.catalog
+        if self.decoder is None and not self.settings:
+            if slot.decoder is None:
+                raise ConfigError(f"slot `{slot.name}` has no decoder: write `decoder=` in the slot")
+            part = slot.decoder
+        else:
+            name = self.decoder or (slot.decoder.name if slot.decoder else "greedy")
+            declaration = catalog.decoder(name)
+            known = settings_of(declaration)
+            unknown = [key for key in self.settings if key not in known]
+            if unknown:
+                raise ConfigError(
+                    f"the decoder `{name}` has no setting `{unknown[0]}` (settings: {', '.join(known) or 'none'})"
+                )
+            base = slot.decoder.options() if slot.decoder and slot.decoder.name == name else {}
+            part = Part("decoder", name, tuple(declaration(**{**base, **self.settings}).settings().items()))
+        made = declared(part, catalog)
+        search: DecoderSearch = working_half(made.build, f"the decoder `{part.name}`")(**made.settings())  # type: ignore[attr-defined]
+        return search
+
+    def _given(self, rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Given]]:
+        """The values of every forced step: prompts under -1, -2, ..., slots with `no_loss` under their index."""
+        given: dict[int, list[Given]] = {}
+        for number, text in enumerate(self.program.prompts):
+            codec = self.reader.prompt
+            assert codec is not None, "a prompt needs the modality TEXT, which the compiler checks"
+            encoded = codec.encode(text, Reading(mode="predict"))
+            given[-1 - number] = [encoded] * len(rows)
+        for reader in self.slots:
+            if reader.slot.side == "target" and reader.slot.given:
+                given[reader.slot.index] = [self._forced(row, reader) for row in rows]
+        return given
+
+    def _forced(self, row: Mapping[str, Any], reader: SlotReader) -> Given:
+        value = read_path(row, reader.slot.path)
+        if is_absent(value):
+            if reader.slot.optional:
+                return None
+            raise DataError(
+                f"slot `{reader.slot.name}` has `no_loss`, so its value must be given: "
+                + missing_column(reader.slot.path, tuple(row))
+            )
+        return self._forced_value(value, reader, reader.slot.depth - self._bare(reader.slot))
+
+    def _forced_value(self, value: Any, reader: SlotReader, depth: int) -> Given:
+        if depth and is_list(value):
+            return [self._forced_value(item, reader, depth - 1) for item in value]
+        limit = reader.slot.limit
+        encoded: Encoded = reader.codec.encode(value, Reading(side="target", mode="predict", limit=limit))
+        return replace(encoded, labels={})
+
+
+def _each(answer: Any, change: Any) -> Any:
+    """The same nesting with every answer changed."""
+    return [_each(item, change) for item in answer] if isinstance(answer, list) else change(answer)
+
+
+def _first(values: Any) -> Any:
+    return values[0] if values else None
+
+
+def _decoded(answer: Answer, codec: Any, slot: SlotPlan) -> Any:
+    try:
+        return codec.decode(answer.predicted)
+    except (TypeError, ValueError) as cause:
+        raise DataError(f"slot `{slot.name}`: the prediction cannot be decoded: {cause}") from cause
