@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -13,8 +14,8 @@ from .text import TextCodec
 from .tokenizer import Tokenizer
 
 # The 39 phones of the CMU pronouncing dictionary, vowels first.
-VOWELS = tuple("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
-CONSONANTS = tuple("B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split())
+VOWELS = frozenset(re.findall(r"\w+", "AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW"))
+CONSONANTS = frozenset(re.findall(r"\w+", "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH"))
 
 
 class PhoneCodec:
@@ -69,6 +70,6 @@ class PhoneCodec:
             return phone if self.stress else plain
         if phone in CONSONANTS:
             return phone
-        near = nearest(plain, VOWELS + CONSONANTS)
+        near = nearest(plain, sorted(VOWELS | CONSONANTS))
         hint = f"; did you mean `{near}`?" if near else ""
         raise ValueError(f"a phone must be one of ARPAbet, but is {phone!r}{hint}")

@@ -13,8 +13,8 @@ from typing import Any
 
 Row = list[str]
 ROW, CELL, ITEM = " | ", " : ", " , "
-_ALONE = re.compile(r"(?<!\S)(\\*[|:,])(?!\S)")
-_ESCAPED = re.compile(r"(?<!\S)\\(\\*[|:,])(?!\S)")
+_ALONE = re.compile(r"(?<!\S)(\\*[|:])(?!\S)")
+_ESCAPED = re.compile(r"(?<!\S)\\(\\*[|:])(?!\S)")
 TABLE_KEYS = ("table_head", "table_content")
 
 
@@ -66,7 +66,7 @@ def rows_of(raw: Any) -> list[Row]:
     for place, length in enumerate(lengths):
         if length != lengths[0]:
             raise ValueError(
-                f"the rows of a table must have equal lengths, but row 0 has {lengths[0]} cells and row {place} {length}"
+                f"the rows of a table must be equally long, but row 0 has {lengths[0]} cells and row {place} {length}"
             )
     return table
 
@@ -80,7 +80,7 @@ def _row(row: Any, place: int) -> Row:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None or value != value else str(value)
+    return "" if value is None or (isinstance(value, float) and value != value) else str(value)
 
 
 def _rows_of_records(rows: list[Any]) -> list[Row]:
@@ -113,7 +113,7 @@ def _values(value: Any) -> Row:
 def _items(values: Iterable[Any]) -> str:
     if isinstance(values, str):
         return values
-    return ITEM.join(_guarded(_cell(value)) for value in values)
+    return ITEM.join(_cell(value).strip() for value in values)
 
 
 def _frame_rows(raw: Any) -> list[Row] | None:

@@ -1,0 +1,165 @@
+"""Pictures of every usual kind to upright RGB: files, bytes, base64, PIL pictures, arrays and tensors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Size = tuple[int, int]
+ORIENTATION = 0x0112
+FIRST_LYING = 5
+"""EXIF's tag of orientation, and the first of its values that swap width and height."""
+BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0")
+"""How base64 of JPEG, PNG, GIF, WebP and BMP begins."""
+WHITE = (255, 255, 255)
+
+
+def open_picture(raw: Any, *, least: Size | None = None) -> Image.Image:
+    """An upright RGB picture; what is transparent becomes white.
+
+    Args:
+        raw: a PIL picture, a path, bytes, base64 text, a mapping with `bytes` or `path`, an array or a tensor
+            ([height, width], with 1, 3 or 4 channels first or last; whole numbers 0-255 or fractions 0-1).
+        least: a JPEG file may be decoded at an eighth, a quarter or half of its size while no side falls below this.
+
+    Raises:
+        TypeError: another kind of value.
+        ValueError: a web address, no such file, a broken or endless picture, numbers out of range.
+    """
+    opened = _opened(raw)
+    try:
+        turned = opened.getexif().get(ORIENTATION, 1)
+        if least is not None and opened is not raw and opened.format == "JPEG":
+            opened.draft("RGB", least[::-1] if turned >= FIRST_LYING else least)
+        return _rgb(opened if turned == 1 else ImageOps.exif_transpose(opened))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as cause:
+        raise ValueError(f"the picture {_named(raw)} cannot be decoded: {cause}") from cause
+
+
+def picture_size(raw: Any) -> Size:
+    """Width and height of the upright picture, from its header alone.
+
+    Raises:
+        TypeError, ValueError: see `open_picture`.
+    """
+    opened = _opened(raw)
+    turned = opened.getexif().get(ORIENTATION, 1)
+    return opened.size[::-1] if turned >= FIRST_LYING else opened.size
+
+
+def _opened(raw: Any) -> Image.Image:
+    if isinstance(raw, Image.Image):
+        return raw
+    if isinstance(raw, str | os.PathLike):
+        return _from_text(os.fspath(raw))
+    if isinstance(raw, bytes | bytearray | memoryview):
+        return _decoded(io.BytesIO(raw), f"of {len(raw)} bytes")
+    if isinstance(raw, Mapping) and (raw.get("bytes") or raw.get("path")):
+        return _opened(raw.get("bytes") or raw["path"])
+    if hasattr(raw, "__array__"):
+        return _from_array(raw)
+    raise TypeError(
+        "a picture must be a PIL picture, a path, bytes, base64 text, an array or a tensor, but is "
+        f"{type(raw).__name__} {repr(raw)[:40]}"
+    )
+
+
+def _from_text(text: Any) -> Image.Image:
+    if isinstance(text, bytes):
+        text = os.fsdecode(text)
+    if text.lower().startswith(("http://", "https://", "ftp://", "s3://", "gs://")):
+        raise ValueError(f"a picture must be at hand, but is the web address {text[:80]!r}: download it first")
+    if text.startswith("data:"):
+        return _from_base64(text.partition(",")[2])
+    if text.startswith(BASE64_STARTS) and len(text) > 64 and not (len(text) < 4096 and os.path.exists(text)):
+        return _from_base64(text)
+    if len(text) > 4096 or "\0" in text:
+        raise ValueError(f"a picture must be a path or base64 text, but is other text: {text[:40]!r}...")
+    path = Path(text)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ValueError(f"the picture file {text!r} {what}")
+    return _decoded(path, repr(text))
+
+
+def _from_base64(text: str) -> Image.Image:
+    try:
+        data = base64.b64decode(text)
+    except (binascii.Error, ValueError) as cause:
+        raise ValueError(f"the base64 text of a picture is broken: {cause}") from cause
+    return _decoded(io.BytesIO(data), "in base64")
+
+
+def _decoded(file: Path | io.BytesIO, name: str) -> Image.Image:
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError as cause:
+        raise ValueError(f"the picture {name} is of no known format, or broken") from cause
+    except (OSError, SyntaxError, Image.DecompressionBombError) as cause:
+        raise ValueError(f"the picture {name} cannot be opened: {cause}") from cause
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB":
+        picture.load()
+        return picture
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("I", "F"):
+        raise ValueError(
+            f"a picture must have 8 or 16 bits a channel, but has mode {picture.mode!r}: scale it to 0-255 first"
+        )
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        clear = picture.convert("RGBA")
+        ground = Image.new("RGB", clear.size, WHITE)
+        ground.paste(clear, mask=clear.getchannel("A"))
+        return ground
+    return picture.convert("RGB")
+
+
+def _from_array(raw: Any) -> Image.Image:
+    raw = raw.detach().cpu() if hasattr(raw, "detach") else raw
+    array = np.asarray(raw.float() if str(getattr(raw, "dtype", "")) == "torch.bfloat16" else raw)
+    while array.ndim > 3 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim == 3 and array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
+        array = np.moveaxis(array, 0, -1)
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (3, 4)) or 0 in array.shape:
+        raise ValueError(
+            "an array must be a picture of shape [height, width], [height, width, 1|3|4] or [1|3|4, height, width], "
+            f"but has shape {list(array.shape)}"
+        )
+    return Image.fromarray(np.ascontiguousarray(_bytes_of(array)))
+
+
+def _bytes_of(array: Any) -> Any:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"an array must hold numbers to be a picture, but holds {array.dtype}")
+    low, high = float(array.min()), float(array.max())
+    whole = array.dtype.kind in "iu"
+    if not (low >= 0 and high <= (255 if whole else 1)):
+        raise ValueError(
+            f"a picture must hold {'whole numbers 0 to 255' if whole else 'fractions 0 to 1'}, but holds {low:g} to "
+            f"{high:g}: scale it first"
+        )
+    return array.astype(np.uint8) if whole else np.rint(array * 255).astype(np.uint8)
+
+
+def _named(raw: Any) -> str:
+    if isinstance(raw, str | os.PathLike):
+        return repr(str(raw)[:80])
+    return f"({type(raw).__name__})"
