@@ -131,10 +131,14 @@ def _value(value: object) -> str:
 
 def _count(tokens: Tokens) -> str:
     if tokens.most is None:
-        return f"{tokens.least:,} tokens or more"
+        return _tokens(tokens.least) + " or more"
     if tokens.least == tokens.most:
-        return f"{tokens.least:,} token" + ("s" if tokens.least != 1 else "")
+        return _tokens(tokens.least)
     return f"{tokens.least:,} to {tokens.most:,} tokens"
+
+
+def _tokens(count: int) -> str:
+    return f"{count:,} token" + ("s" if count != 1 else "")
 
 
 def _times(step: Repeat) -> str:
