@@ -34,6 +34,7 @@ BUILTIN = (
     "omniline.plugins.vision.plugin",
     "omniline.plugins.audio.plugin",
     "omniline.plugins.motion.plugin",
+    "omniline.plugins.ofa.plugin",
     "omniline.plugins.search.plugin",
 )
 

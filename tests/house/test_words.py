@@ -4,7 +4,7 @@ import ast
 import re
 
 DRAWERS = {"utils", "util", "helpers", "helper", "misc", "common", "tools", "shared"}
-SYNONYMS = re.compile(r"adaptor|criterion|dataloader_|collator", re.IGNORECASE)
+SYNONYMS = re.compile(r"adaptor|criterion|collator", re.IGNORECASE)
 UNDONE = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "X" * 3, "NotImplemented" + "Yet")))
 PLACES = re.compile("|".join(("/wo" + "rk/", r"\.\./sha" + "red", "/tmp/" + "lnk", "/ro" + "ot/")))
 TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".txt", ""}
