@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .attention_groups import CLOSED, OPEN, SPECIAL, Bias, BiasPlan, group_pieces
+from .cache import Step
 from .layout import Layout, Segment
 
 TEXT_REACH, FARTHEST = 256, 1024
@@ -85,14 +86,21 @@ class RelativeBias(nn.Module):
         pairs = self.grid.index_select(1, axes.reshape(-1)).view(len(self.grid), 3, -1).sum(1)
         return Bias(torch.cat([self.text, pairs], 1), plan.plan)
 
-    def looking_back(self, kinds: Tensor, distance: Tensor) -> Tensor:
-        """Target bias [n, heads, k, m] of rows of `kinds` [n, k] towards rows `distance` [n, k, m] before them.
-
-        Negative distances give any finite value: they must be masked.
-        """
-        index = kinds[..., None] * TEXT_REACH + text_bucket(distance.clamp(min=0))
+    def looking_back(self, index: Tensor) -> Tensor:
+        """Target bias [n, heads, k, m] of the entries `index`, int64 [n, k, m], from `looking_back_index`."""
         found = self.text.index_select(1, index.reshape(-1)).view(len(self.text), *index.shape)
         return found.transpose(0, 1)
+
+
+def looking_back_index(step: Step) -> Tensor:
+    """Entries int64 [n, k, m] of the target tables for the new rows of a step towards all rows so far.
+
+    n is 1 when all streams are equally far and their rows of one kind.
+    """
+    kinds = step.kinds
+    if step.even and len(kinds) and bool((kinds == kinds[:1]).all()):
+        kinds = kinds[:1]
+    return kinds[..., None] * TEXT_REACH + text_bucket(step.distance.clamp(min=0))
 
 
 def plan_source(layout: Layout, kinds: int, *, row_size: int, device: str) -> RelativePlan:
