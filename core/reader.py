@@ -1,4 +1,4 @@
-"""The Reader: everything a loader worker needs to turn rows of one task into examples. Picklable, without parameters."""
+"""The Reader: what a loader worker needs to turn rows of one task into examples. Picklable, without parameters."""
 
 from __future__ import annotations
 
@@ -75,8 +75,12 @@ class Reader:
             return 0
         return mix(seed, "wording", self.task, id.row, id.epoch) % len(self.wordings)
 
-    def sketch(self, row: Mapping[str, Any], wording: int, *, mode: Mode = "train") -> tuple[Sketch, bool]:
-        """The row unrolled, measured and cut to the context; at predicting the source side alone.
+    def sketch(
+        self, row: Mapping[str, Any], wording: int, *, mode: Mode = "train", targets: bool = True
+    ) -> tuple[Sketch, bool]:
+        """The row unrolled, measured and cut to the context, and whether anything was cut.
+
+        Without `targets` the target sides stay empty, for predicting; `<->` has both sides always.
 
         Raises:
             DataError: a column is missing, lists do not fit, a value cannot be measured, or it cannot fit.
@@ -86,13 +90,12 @@ class Reader:
         source = self._measured(unroll.side(reader.wording.source, row, target=False)[0], reader, "source", mode)
         if reader.wording.arrow == "<->":
             other = unroll.side(reader.wording.target, row, target=False)
-            targets = [self._measured(other[0], reader, "target", mode)]
-            return self._fit_match(Sketch(source, targets), reader)
-        if mode == "predict":
+            return self._fit_match(Sketch(source, [self._measured(other[0], reader, "target", mode)]), reader)
+        if not targets:
             return fit_context(Sketch(source, [[]]), reader.cuttable, self._source_room(reader))
         sides = unroll.side(reader.wording.target, row, target=True)
-        targets = [[Item(mark=START), *self._measured(side, reader, "target", mode)] for side in sides]
-        return fit_context(Sketch(source, targets), reader.cuttable, self.context)
+        laid = [[Item(mark=START), *self._measured(side, reader, "target", mode)] for side in sides]
+        return fit_context(Sketch(source, laid), reader.cuttable, self.context)
 
     def _source_room(self, reader: WordingReader) -> int | tuple[int, int] | None:
         """What the source may take at predicting: in a joined context the target keeps its most, or half."""
@@ -146,7 +149,7 @@ class Reader:
     ) -> Example:
         """The row as an example: `sketch`, then every value encoded by seeds of (seed, task, row, epoch, slot)."""
         drawn = self.draw(id, seed, mode) if wording is None else wording
-        sketch, _ = self.sketch(row, drawn, mode=mode)
+        sketch, _ = self.sketch(row, drawn, mode=mode, targets=mode != "predict")
         return self.encode(sketch, id, wording=drawn, seed=seed, mode=mode)
 
     def encode(self, sketch: Sketch, id: RowId, *, wording: int, seed: int = 0, mode: Mode = "train") -> Example:
@@ -274,4 +277,3 @@ def _slot_reader(
         trie=trie,
         members=members,
     )
-

@@ -1,4 +1,4 @@
-"""Binding: a task meets its data. Columns, types of the first rows and closed sets are checked before a weight exists."""
+"""Binding: a task meets its data. Columns, first rows and closed sets are checked before a weight exists."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def check_first_rows(bound: Bound, reader: Reader) -> None:
                     if bound.task.on_error == "skip":
                         continue
                     where = f"task `{bound.task.name}`, {rows.place(index)}: {cause}"
-                    raise InstructionError([_finding("OL312", where, bound.plan, _blamed(bound.plan, cause))]) from cause
+                    raise InstructionError(
+                        [_finding("OL312", where, bound.plan, _blamed(bound.plan, cause))]
+                    ) from cause
 
 
 def trial_reader(bound: Bound, tokenizer: Any) -> Reader:
@@ -217,4 +219,3 @@ def _flat(value: Any) -> Iterator[Any]:
             yield from _flat(item)
     elif not is_absent(value):
         yield value
-

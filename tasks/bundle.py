@@ -133,7 +133,9 @@ def _verify(place: Path, name: str, wanted: Any) -> None:
     if not (place / name).is_file():
         raise BundleError(f"{place}: the file {name} is missing")
     if _hash(place / name) != wanted:
-        raise BundleError(f"{place}: the file {name} is not what was saved: it was changed or cut; copy the bundle again")
+        raise BundleError(
+            f"{place}: the file {name} is not what was saved: it was changed or cut; copy the bundle again"
+        )
 
 
 def _rebuilt(place: Path, about: dict[str, Any], catalog: Catalog, has_tokenizer: bool) -> Model:
@@ -186,7 +188,7 @@ def _port_of(item: dict[str, Any]) -> PortSpec:
 def _weights(place: Path, model: Model, tied: dict[str, str]) -> dict[str, torch.Tensor]:
     try:
         with safe_open(place / WEIGHTS, framework="pt") as file:
-            found = {name: file.get_tensor(name) for name in file.keys()}
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as cause:
         raise BundleError(f"{place / WEIGHTS} cannot be read: {cause}") from cause
     found.update({name: found[other] for name, other in tied.items() if other in found})

@@ -106,7 +106,9 @@ class DataModule(L.LightningDataModule):
     def train_dataloader(self) -> Loader:
         """The loader of this rank, from the recorded position on."""
         accumulate = self._trainer_value("accumulate_grad_batches", 1)
-        return Loader(self, accumulate=accumulate, rank=self._trainer_value("global_rank", 0), steps=self._steps(accumulate))
+        return Loader(
+            self, accumulate=accumulate, rank=self._trainer_value("global_rank", 0), steps=self._steps(accumulate)
+        )
 
     def _steps(self, accumulate: int) -> int:
         if self.steps_per_epoch is not None:

@@ -113,7 +113,9 @@ def _trainer(settings: dict[str, Any]) -> L.Trainer:
             raise ConfigError(f"`{name}` is neither a setting of fit nor of Lightning's Trainer{hint}")
     defaults: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
     callbacks = list(settings.pop("callbacks", None) or [])
-    if settings.get("enable_progress_bar", True) and not any(isinstance(c, L.pytorch.callbacks.ProgressBar) for c in callbacks):
+    if settings.get("enable_progress_bar", True) and not any(
+        isinstance(c, L.pytorch.callbacks.ProgressBar) for c in callbacks
+    ):
         callbacks.append(Progress())
     if "max_steps" not in settings and "max_epochs" not in settings and "max_time" not in settings:
         raise ConfigError("say how long to train: max_steps=, max_epochs= or max_time=")

@@ -27,4 +27,4 @@ def report_failures(failures: Sequence[Failure]) -> None:
     import sys
 
     for line in summary(failures):
-        print(f"skipped: {line}", file=sys.stderr)
+        sys.stderr.write(f"skipped: {line}\n")

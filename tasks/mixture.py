@@ -41,9 +41,7 @@ class Mixture:
         if not names:
             raise ConfigError("a mixture needs at least one task")
         if self.strategy not in ("weights", "proportional", "round_robin"):
-            raise ConfigError(
-                f'strategy must be "weights", "proportional" or "round_robin", but is {self.strategy!r}'
-            )
+            raise ConfigError(f'strategy must be "weights", "proportional" or "round_robin", but is {self.strategy!r}')
         if not self.temperature > 0:
             raise ConfigError(f"temperature must be above 0, but is {self.temperature!r}")
 

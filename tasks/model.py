@@ -166,7 +166,11 @@ class Model:
         for task, plan in self.plans.items():
             for wording in plan.alternatives:
                 for objective in wording.objectives:
-                    names = [wording.slots[s].name for s in objective.slots] if objective.kind in ("predict", "align") else [objective.kind]
+                    names = (
+                        [wording.slots[s].name for s in objective.slots]
+                        if objective.kind in ("predict", "align")
+                        else [objective.kind]
+                    )
                     keys.update(f"{task}/{name}" for name in (*names, "marks"))
         return keys
 
@@ -223,7 +227,8 @@ class Model:
             found = predictor.answers(rows)
         finally:
             self.network.train(training)
-        return found[0] if single else found
+        outputs = [output for output in found if output is not None]
+        return outputs[0] if single else outputs
 
     def save(self, folder: str | Path) -> Path:
         """Write the bundle that `load` reads: weights as safetensors, the rest as JSON, a hash of each file.

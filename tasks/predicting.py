@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..core.codec import Encoded, Reading
+from ..core.codec import Encoded, Mode, Reading
 from ..core.errors import ConfigError, DataError
 from ..core.example import Example, RowId
 from ..core.generation import Answer, Answers, generate
@@ -22,6 +22,7 @@ from ..core.plan import Part, Repeat, SlotPlan, uses, walk
 from ..core.reader import Reader, SlotReader
 from ..core.rows import is_absent, is_list, missing_column, read_path
 from ..core.settings import settings_of
+from .stream import Failure
 
 if TYPE_CHECKING:
     from .model import Model
@@ -41,6 +42,8 @@ class Predictor:
         most_tokens: most tokens of an open-ended value.
         batch_tokens: most source tokens of a batch.
         batch_rows: most rows of a batch.
+        mode: "valid" corrupts sources as validation does (`mask_ratio`), by row.
+        on_error: "skip" answers None for a row that cannot be read and lists it in `failures`.
         settings: of the decoder.
     """
 
@@ -54,6 +57,8 @@ class Predictor:
         most_tokens: int = OPEN_LENGTH,
         batch_tokens: int = 8192,
         batch_rows: int = 64,
+        mode: Mode = "predict",
+        on_error: str = "raise",
         **settings: Any,
     ) -> None:
         self.model = model
@@ -62,14 +67,27 @@ class Predictor:
         self.most_tokens = most_tokens
         self.batch_tokens, self.batch_rows = batch_tokens, batch_rows
         self.decoder, self.settings = decoder, settings
+        self.mode, self.on_error = mode, on_error
+        self.failures: list[Failure] = []
         self.wording = reader.plan.alternatives[0]
         self.slots = reader.wordings[0].slots
         if self.wording.arrow == "->":
             self.program = self._program()
 
-    def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Output]:
-        """One output per row, in order."""
-        examples = [self._example(row, number) for number, row in enumerate(rows)]
+    def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Output | None]:
+        """One output per row, in order; None for a row that was skipped.
+
+        Raises:
+            DataError: a row cannot be read, and rows are not skipped.
+        """
+        examples: dict[int, Example] = {}
+        for number, row in enumerate(rows):
+            try:
+                examples[number] = self._example(row, number)
+            except DataError as cause:
+                if self.on_error != "skip":
+                    raise DataError(f"row {number}: {cause}") from cause
+                self.failures.append(Failure(RowId(self.reader.task, number), f"row {number}", str(cause)))
         out: list[Output | None] = [None] * len(rows)
         with torch.inference_mode():
             for numbers in self._batches(examples):
@@ -77,17 +95,18 @@ class Predictor:
                 made = self._match(chosen) if self.wording.arrow == "<->" else self._generate(chosen, rows, numbers)
                 for number, output in zip(numbers, made, strict=True):
                     out[number] = output
-        return [output for output in out if output is not None]
+        return out
 
     def _example(self, row: Mapping[str, Any], number: int) -> Example:
-        try:
-            return self.reader.example(row, RowId(self.reader.task, number), seed=self.seed, mode="predict")
-        except DataError as cause:
-            raise DataError(f"row {number}: {cause}") from cause
+        id = RowId(self.reader.task, number)
+        if self.wording.arrow == "<->":
+            return self.reader.example(row, id, seed=self.seed, mode=self.mode)
+        sketch, _ = self.reader.sketch(row, 0, mode=self.mode, targets=False)
+        return self.reader.encode(sketch, id, wording=0, seed=self.seed, mode=self.mode)
 
-    def _batches(self, examples: Sequence[Example]) -> Iterator[list[int]]:
+    def _batches(self, examples: Mapping[int, Example]) -> Iterator[list[int]]:
         """Rows of like size together, longest first."""
-        order = sorted(range(len(examples)), key=lambda n: -examples[n].rows())
+        order = sorted(examples, key=lambda n: -examples[n].rows())
         held: list[int] = []
         tokens = 0
         for number in order:

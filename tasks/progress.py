@@ -55,13 +55,13 @@ class Progress(ProgressBar):
             self._live.update(self._table(trainer))
         elif now - self._said >= self.every:
             self._said = now
-            print(self._line(trainer), file=sys.stderr, flush=True)
+            self.console.print(self._line(trainer), highlight=False)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Leave the last state on the screen."""
         self._close(trainer)
         if self._enabled and not self.console.is_terminal:
-            print(self._line(trainer), file=sys.stderr, flush=True)
+            self.console.print(self._line(trainer), highlight=False)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Give the terminal back."""

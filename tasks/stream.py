@@ -206,4 +206,3 @@ class Stream:
             batches[largest], half = whole[: len(whole) // 2], whole[len(whole) // 2 :]
             batches.append(half)
         return batches
-

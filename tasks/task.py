@@ -59,9 +59,7 @@ class Task:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
-            raise ConfigError(
-                f"a task's name must be letters, digits, `_`, `-` or `.`, but is {self.name!r}"
-            )
+            raise ConfigError(f"a task's name must be letters, digits, `_`, `-` or `.`, but is {self.name!r}")
         if not self.weight > 0:
             raise ConfigError(f"the weight of task `{self.name}` must be above 0, but is {self.weight!r}")
         if self.on_error not in ("raise", "skip"):

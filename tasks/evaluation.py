@@ -1,0 +1,179 @@
+"""Evaluation: predictions over held-out rows, judged by each task's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..core.errors import ConfigError
+from ..core.metric import default_metrics
+from ..core.near import nearest
+from ..core.outputs import Output
+from ..core.parts import working_half
+from ..core.plan import SlotPlan
+from ..core.rows import is_absent, read_path
+from .binding import Bound
+from .mixture import Mixture, mixture_of
+from .model import Model
+from .predicting import Predictor
+from .stream import Failure
+from .task import Split, Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One task's result.
+
+    Attributes:
+        task: its name.
+        split: the rows that were used.
+        values: each metric by "slot/metric"; higher is better unless `lower` names it.
+        lower: the metrics of which less is better.
+        rows: how many rows were answered.
+        outputs: their outputs, in order.
+        truths: their rows, in order.
+        failures: rows that could not be read, where the task skips them.
+    """
+
+    task: str
+    split: Split
+    values: Mapping[str, float]
+    lower: frozenset[str]
+    rows: int
+    outputs: Sequence[Output]
+    truths: Sequence[Mapping[str, Any]]
+    failures: Sequence[Failure] = ()
+
+
+def evaluate(
+    model: Model,
+    tasks: Mixture | Task | Iterable[Task],
+    *,
+    split: Split = "valid",
+    rows: int | None = None,
+    **settings: Any,
+) -> list[Evaluation]:
+    """Predict the rows of a split and judge them.
+
+    Args:
+        model: a trained model that knows the tasks' ports.
+        tasks: the tasks; those without that split are left out.
+        split: "valid" or "test".
+        rows: most rows of a task, from the first; all by default.
+        settings: as `Model.predict` takes them.
+
+    Raises:
+        ConfigError: an unknown metric, or one that does not suit its slot.
+    """
+    out = []
+    for task in mixture_of(tasks):
+        bound = model.bound(task)
+        if split in bound.rows:
+            out.append(_evaluate(model, bound, split, rows, settings))
+    return out
+
+
+def _evaluate(model: Model, bound: Bound, split: Split, most: int | None, settings: dict[str, Any]) -> Evaluation:
+    source = bound.rows[split]
+    count = len(source) if source.finite else most or 1000
+    held: list[Mapping[str, Any]] = []
+    for index in range(min(count, most or count)):
+        held.append(bound.read(split, index))
+    training = model.network.training
+    model.network.eval()
+    try:
+        predictor = Predictor(model, model.reader(bound), mode="valid", on_error=bound.task.on_error, **settings)
+        found = predictor.answers(held)
+    finally:
+        model.network.train(training)
+    kept = [(row, output) for row, output in zip(held, found, strict=True) if output is not None]
+    truths, outputs = [row for row, _ in kept], [output for _, output in kept]
+    values, lower = judge(bound, truths, outputs)
+    return Evaluation(
+        task=bound.task.name,
+        split=split,
+        values=values,
+        lower=frozenset(lower),
+        rows=len(outputs),
+        outputs=outputs,
+        truths=truths,
+        failures=predictor.failures,
+    )
+
+
+def judge(
+    bound: Bound, truths: Sequence[Mapping[str, Any]], outputs: Sequence[Output]
+) -> tuple[dict[str, float], set[str]]:
+    """Each metric over these rows, and the names of those of which less is better."""
+    if bound.plan.alternatives[0].arrow == "<->":
+        return _retrieval(outputs), set()
+    values: dict[str, float] = {}
+    lower: set[str] = set()
+    for slot, name in metrics_of(bound):
+        declaration = bound.task.catalog.metric(name)
+        if declaration.modalities and slot.modality not in declaration.modalities:
+            raise ConfigError(
+                f"the metric `{name}` suits {', '.join(declaration.modalities)}, but `{slot.name}` is {slot.modality}"
+            )
+        made = working_half(declaration.build, f"the metric `{name}`")(**declaration().settings())
+        pairs = [
+            (output[slot.name], _truth(row, slot))
+            for row, output in zip(truths, outputs, strict=True)
+            if slot.name in output and not is_absent(read_path(row, slot.path))
+        ]
+        if not pairs:
+            continue
+        made.update([p for p, _ in pairs], [t for _, t in pairs])
+        found = made.compute()
+        named = found if isinstance(found, Mapping) else {"": found}
+        for part, value in named.items():
+            key = f"{slot.name}/{name}" + (f"_{part}" if part else "")
+            values[key] = float(value)
+            if not declaration.higher_is_better:
+                lower.add(key)
+    return values, lower
+
+
+def metrics_of(bound: Bound) -> list[tuple[SlotPlan, str]]:
+    """The metrics of a task: those it names, else what suits each supervised slot.
+
+    Raises:
+        ConfigError: `metrics=` names a slot that is no target.
+    """
+    wanted = bound.task.metrics
+    slots = [slot for slot in bound.plan.targets if not slot.given]
+    if wanted is None:
+        return [(slot, name) for slot in slots for name in default_metrics(slot)]
+    if isinstance(wanted, Mapping):
+        known = {slot.name: slot for slot in slots}
+        for name in wanted:
+            if name not in known:
+                near = nearest(name, known)
+                hint = f"; did you mean `{near}`?" if near else ""
+                raise ConfigError(f"metrics of task `{bound.task.name}` name `{name}`, which is no target slot{hint}")
+        return [(known[slot], name) for slot, names in wanted.items() for name in names]
+    return [(slot, name) for slot in slots for name in wanted]
+
+
+def _truth(row: Mapping[str, Any], slot: SlotPlan) -> Any:
+    value = read_path(row, slot.path)
+    if slot.closed_set is not None and not isinstance(value, str | list | tuple):
+        return str(value)
+    return value
+
+
+def _retrieval(outputs: Sequence[Output]) -> dict[str, float]:
+    """Recall at 1 of each side among all rows' other sides, in both directions, by cosine similarity."""
+    if not outputs:
+        return {}
+    left = torch.nn.functional.normalize(torch.stack([o.embeddings["source"] for o in outputs]), dim=-1)
+    right = torch.nn.functional.normalize(torch.stack([o.embeddings["target"] for o in outputs]), dim=-1)
+    scores = left @ right.T
+    own = torch.arange(len(outputs))
+    return {
+        "match/recall_at_1": float((scores.argmax(1) == own).float().mean()),
+        "match/recall_at_1_back": float((scores.argmax(0) == own).float().mean()),
+    }
