@@ -20,8 +20,8 @@ from ...core.errors import ConfigError
 
 SAMPLES = Path(__file__).with_name("samples")
 SPLITS = ("train", "valid")
-SCALE = (0.55, 0.95)  # longer side of the sprite, in sides of the picture
-ANGLE = 20.0  # degrees, either way
+SCALE = (0.6, 0.95)  # longer side of the sprite, in sides of the picture
+ANGLE = 15.0  # degrees, either way
 NOISE = 0.5  # share of the noise; the rest is one colour
 CELLS = 8  # noise cells along a side
 
