@@ -59,10 +59,8 @@ class Framing:
         Raises:
             TypeError, ValueError: see `open_picture`.
         """
-        wanted = (self.size, self.size)
-        picture = open_picture(raw, least=None if self.mode == "fit" else wanted)
-        if self.mode == "fit":
-            wanted = self._fitted(picture.size)
+        wanted = self.measured(raw)
+        picture = open_picture(raw, least=wanted)
         trains = reading.mode == "train"
         if trains and self.augment != "none":
             with _drawn_from(reading):
@@ -116,7 +114,7 @@ def _augmented(picture: Image.Image, augment: Augment) -> Image.Image:
 @contextmanager
 def _drawn_from(reading: Reading) -> Iterator[None]:
     """torchvision draws from torch's global generator: lend it the reading's seed."""
-    generator = torch.random.default_generator
+    generator = torch.default_generator
     before = generator.get_state()
     generator.manual_seed(int(reading.random("augment").integers(1 << 62)))
     try:

@@ -16,7 +16,7 @@ from ...core.layers import Linear
 from ...core.port import Port
 from .framing import Augment, Framing, Mode, Pixels
 
-Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 STATISTICS: Mapping[str, Statistics] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -127,4 +127,5 @@ class ImagePort(Port):
     def embed(self, **tensors: Tensor) -> Tensor:
         """Embeddings [n, width] of `patches` uint8 [n, patch * patch * 3]."""
         scaled = torch.addcmul(self.shift, tensors["patches"], self.scale)
-        return self.projection(scaled)
+        embedded: Tensor = self.projection(scaled)
+        return embedded

@@ -106,10 +106,13 @@ class TimmPort(Port):
     def embed(self, **tensors: Tensor) -> Tensor:
         """Embeddings [n * places, width] of `pixels` uint8 [n, size, size, 3]."""
         pixels = tensors["pixels"]
-        if not len(pixels):
-            return self.projection(self.scale.new_zeros(0, self.projection.in_features)) + self._anchor()
-        features = self._features(pixels)
-        return self.projection(features.reshape(-1, features.shape[-1]))
+        if len(pixels):
+            features = self._features(pixels)
+            embedded: Tensor = self.projection(features.reshape(-1, features.shape[-1]))
+        else:
+            empty = self.scale.new_zeros(0, self.projection.in_features)
+            embedded = self.projection(empty) + self._anchor()
+        return embedded
 
     def train(self, mode: bool = True) -> TimmPort:
         super().train(mode)
@@ -187,7 +190,7 @@ def _cut_of(model: str, stride: int) -> tuple[int, int]:
         raise ConfigError(f"timm has no model `{model}`{hint}")
     try:
         with torch.device("meta"):
-            info = timm.create_model(model, features_only=True).feature_info
+            info: Any = timm.create_model(model, features_only=True).feature_info
     except Exception as cause:
         raise ConfigError(f"the timm model `{model}` cannot serve as a tower: {cause}") from cause
     strides = [int(s) for s in info.reduction()]
