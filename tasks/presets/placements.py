@@ -114,7 +114,7 @@ def place(picture: Image.Image, size: int, draw: Random) -> Image.Image:
         An RGB image of `size` x `size` pixels that holds the whole sprite.
     """
     canvas = background(size, draw)
-    turned = picture.rotate(draw.uniform(-ANGLE, ANGLE), Image.Resampling.BICUBIC, expand=True)
+    turned = picture.rotate(draw.uniform(-ANGLE, ANGLE), Image.Resampling.BILINEAR, expand=True)
     turned = turned.crop(turned.getbbox())
     shrink = size * draw.uniform(*SCALE) / max(turned.size)
     width, height = (max(1, round(side * shrink)) for side in turned.size)
