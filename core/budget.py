@@ -7,7 +7,7 @@ bytes, an upper bound for every byte-based tokenizer; `judge` leaves them out, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .catalog import Catalog
@@ -51,8 +51,7 @@ def streams(alternative: Alternative, context: Context) -> tuple[Stream, ...]:
 
 
 def terms(steps: tuple[Step, ...], slots: Sequence[SlotPlan], times: int = 1) -> list[Term]:
-    """What the steps take at least: a slot its most where it has one; a group its fewest repetitions; a ranking its
-    largest branch."""
+    """What steps take: a slot its most if it has one, a group its fewest repetitions, a ranking its largest branch."""
     out: list[Term] = []
     for step in steps:
         if isinstance(step, Use):
@@ -66,7 +65,7 @@ def terms(steps: tuple[Step, ...], slots: Sequence[SlotPlan], times: int = 1) ->
     return [term for term in out if term.total]
 
 
-def total(sum_of: Sequence[Term]) -> int:
+def total(sum_of: Iterable[Term]) -> int:
     """The sum of the terms, in tokens."""
     return sum(term.total for term in sum_of)
 
@@ -154,7 +153,7 @@ def _tokens(term: Term, key: str, value: int, catalog: Catalog | None) -> int | 
         return None
     try:
         declared = catalog.adapter(term.slot.adapter.name)
-        tokens = declared(**{**term.slot.adapter.options(), key: value}).tokens()  # type: ignore[arg-type]
+        tokens = declared(**{**term.slot.adapter.options(), key: value}).tokens()
     except (OmnilineError, ValueError, TypeError, ArithmeticError):
         return None
     most = tokens.least if tokens.most is None else tokens.most

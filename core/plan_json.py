@@ -215,7 +215,7 @@ def _read_slot(entry: Object, parts: tuple[Part, ...]) -> SlotPlan:
 
 
 def _tensor(name: str, dtype: str, shape: list[Any]) -> TensorSpec:
-    sizes = tuple(cast("int | str", _is((int, str), size)) for size in shape)  # type: ignore[arg-type]
+    sizes = tuple(cast("int | str", _is((int, str), size)) for size in shape)
     return TensorSpec(_is(str, name), _is(str, dtype), sizes)
 
 
@@ -223,7 +223,7 @@ def _read_objective(entry: Object, parts: tuple[Part, ...], count: int) -> Objec
     return Objective(
         kind=entry["kind"],
         loss=_pick(parts, entry["loss"]),
-        weight=float(_is((int, float), entry["weight"])),  # type: ignore[arg-type]
+        weight=float(_is((int, float), entry["weight"])),
         slots=tuple(_number(index, count) for index in entry["slots"]),
         against=_maybe(lambda index: _number(index, count), entry["against"]),
         reward=_maybe(lambda number: _pick(parts, number), entry["reward"]),

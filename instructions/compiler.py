@@ -283,8 +283,7 @@ def _difference(one: Alternative, two: Alternative) -> str | None:
 
 
 def _targets(alternative: Alternative) -> list[SlotPlan]:
-    plain = [replace(slot, index=0, span=Span(0, 0), sync=None) for slot in alternative.slots if slot.side == "target"]
-    return plain
+    return [replace(slot, index=0, span=Span(0, 0), sync=None) for slot in alternative.slots if slot.side == "target"]
 
 
 def _aim(alternative: Alternative, objective: Objective) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""What is optimised: one objective per supervised target slot, or one for a match, a ranking, a rollout, an alignment."""
+"""What is optimised: an objective for each supervised target slot, or one for a match, a ranking or an alignment."""
 
 from __future__ import annotations
 

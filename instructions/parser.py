@@ -6,6 +6,7 @@ instruction as could be read together with all findings, so that the compiler ca
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -89,32 +90,26 @@ def read(source: Source) -> Reading:
     tokens = tokenize(text, findings)
     wordings: list[Wording] = []
     loose: list[Slot] = []
-    start = 0
-    for part in _alternatives(tokens):
-        end = part[-1].end if part else start
-        first = part[0].start if part else start
-        wording = _wording(text, part, Span(first, max(end, first)), findings, loose)
+    for part, bar in _alternatives(tokens):
+        if not any(token.kind != "text" or token.text.strip() for token in part):
+            _empty(text, bar, findings)
+            continue
+        wording = _wording(text, part, _trimmed(text, Span(part[0].start, part[-1].end)), findings, loose)
         if wording:
             wordings.append(wording)
-        start = end
     return Reading(Instruction(tuple(wordings), source) if wordings else None, tuple(loose), findings)
 
 
-def _alternatives(tokens: list[Token]) -> list[list[Token]]:
-    parts: list[list[Token]] = [[]]
-    for token in tokens:
-        if token.kind == "alt":
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return parts
+def _alternatives(tokens: list[Token]) -> list[tuple[list[Token], Token | None]]:
+    """The tokens of each alternative, with the `|||` beside it when there are several."""
+    bars = [index for index, token in enumerate(tokens) if token.kind == "alt"]
+    edges = [-1, *bars, len(tokens)]
+    parts = [tokens[start + 1 : end] for start, end in itertools.pairwise(edges)]
+    return [(part, tokens[bars[max(number - 1, 0)]] if bars else None) for number, part in enumerate(parts)]
 
 
 def _wording(text: str, tokens: list[Token], span: Span, findings: Findings, loose: list[Slot]) -> Wording | None:
     arrows = [index for index, token in enumerate(tokens) if token.kind == "arrow"]
-    if not any(token.kind != "text" or token.text.strip() for token in tokens):
-        _empty(text, span, findings)
-        return None
     if not arrows:
         _no_arrow(text, tokens, span, findings)
         loose += [token.slot for token in tokens if token.slot]
@@ -127,20 +122,20 @@ def _wording(text: str, tokens: list[Token], span: Span, findings: Findings, loo
     source = build(text, tokens[:cut], "source", arrow, findings)
     target = build(text, right, "target", arrow, findings)
     if not any(token.kind in ("slot", "bad") for token in tokens):
-        _no_slot(text, span, findings)
+        _no_slot(span, findings)
         return None
     return Wording(arrow, source, target, span)
 
 
-def _empty(text: str, span: Span, findings: Findings) -> None:
-    if not text.strip():
+def _empty(text: str, bar: Token | None, findings: Findings) -> None:
+    if bar is None:
         help = "write `[IMAGE:img] what is it? -> [TEXT:cap]`"
         findings.error("OL100", "the instruction is empty", Span(0, len(text)), help=help)
         return
     findings.error(
         "OL125",
         "an alternative is empty",
-        span if span.end > span.start else Span(max(span.start - 1, 0), span.start),
+        bar.span,
         help=r"` ||| ` stands between two whole instructions; a literal one is `\|||`",
     )
 
@@ -169,7 +164,7 @@ def _no_arrow(text: str, tokens: list[Token], span: Span, findings: Findings) ->
     findings.error(
         "OL100",
         "no arrow between source and target",
-        Span(other.start(), other.end()) if other else _trimmed(text, span),
+        Span(other.start(), other.end()) if other else span,
         help=wanted + ("" if other else "; a language model is `-> [TEXT:page]`"),
     )
 
@@ -182,10 +177,10 @@ def _trimmed(text: str, span: Span) -> Span:
 def _many_arrows(text: str, arrows: list[Token], findings: Findings) -> None:
     first, second = arrows[0], arrows[1]
     between = text.find("|||", first.end, second.start)
-    if between >= 0:
-        help, fixes = "put white space around `|||` between alternatives", (Fix(Span(between, between + 3), JOIN),)
-    else:
-        help, fixes = rf"one arrow parts source and target; a literal one is `\{second.text}`", ()
+    fixes = (Fix(Span(between, between + 3), JOIN),) if between >= 0 else ()
+    help = rf"one arrow parts source and target; a literal one is `\{second.text}`"
+    if fixes:
+        help = "put white space around `|||` between alternatives"
     findings.error(
         "OL101",
         "more than one arrow",
@@ -196,10 +191,10 @@ def _many_arrows(text: str, arrows: list[Token], findings: Findings) -> None:
     )
 
 
-def _no_slot(text: str, span: Span, findings: Findings) -> None:
+def _no_slot(span: Span, findings: Findings) -> None:
     findings.error(
         "OL124",
         "an instruction needs at least one slot",
-        _trimmed(text, span),
+        span,
         help="a slot is written `[TEXT:name]`; its value comes from the column `name`",
     )

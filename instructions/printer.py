@@ -123,9 +123,8 @@ def _text(text: str, before: Item | None, after: Item | None) -> str:
         at = special.start()
         run = RUN.match(text, at) or BARS.match(text, at)
         piece = run[0] if run else text[at]
-        if piece in ("->", "<->", "|||") or piece in "[]" or at in loose or (piece == ">" and at in touching):
-            out.append("\\")
-        elif piece == "\\" and _escapes(text, at + 1, after):
+        literal = piece in ("->", "<->", "|||", "[", "]") or at in loose or (piece == ">" and at in touching)
+        if literal or (piece == "\\" and _escapes(text, at + 1, after)):
             out.append("\\")
         out.append(piece)
         at += len(piece)

@@ -141,11 +141,28 @@ def route(
             _twice(key, seen[owner.kind, key], attribute, findings)
             continue
         seen[owner.kind, key] = attribute
+        if not _stands(attribute, owner, key, place, findings):
+            continue
         try:
             out[owner.kind][key] = typed(owner.offers[key], attribute, findings)
         except Wrong:
             continue
     return out
+
+
+def _stands(attribute: Attribute, owner: Found, key: str, place: str, findings: Findings) -> bool:
+    """Whether a setting may be written on this side."""
+    sides = owner.offers[key].sides
+    if ("target" if place == "the target side" else "source") in sides:
+        return True
+    findings.error(
+        "OL201",
+        f"`{attribute.key}` cannot stand on {place}",
+        attribute.key_span,
+        label=f"only on the {' or '.join(sides)} side",
+        help=f"write it on a {' or '.join(sides)} slot",
+    )
+    return False
 
 
 def _owner(

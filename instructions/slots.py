@@ -28,6 +28,8 @@ KEY = re.compile(r"[A-Za-z_]\w*(?:\.\w+)?")
 TYPE = re.compile(r"[A-Z][A-Z0-9_]*")
 NEST = re.compile(r"\[\s*((?:\[[^\[\]]*\]\s*)+)\](\s*[*+])?")
 FORGOTTEN = re.compile(r"\[\s*\w+(?:\s*:\s*[\w-]+(?:\.[\w-]+)*)?(?:\s*,\s*\w+(?:\s*=\s*[^\s,=|\"\[\]]+)?)*")
+PLAIN_SLOT = r"[A-Z][A-Z0-9_]*(?:\s*:\s*[\w.-]+)?"
+JOINED = re.compile(rf"{PLAIN_SLOT}(?:\s*[|+]\s*{PLAIN_SLOT})+(?:\s*[|+])?|{PLAIN_SLOT}\s*[|+]")
 WIDE = {"\uff1a": ":", "\uff0c": ","}
 
 
@@ -170,10 +172,13 @@ def _head(
     text: str, flat: str, at: int, end: int, span: Span, findings: Findings
 ) -> tuple[str, Span, str | None, Span] | None:
     head = flat[span.start - at - 1 : max(span.end - at - 1, span.start - at - 1)]
+    if JOINED.fullmatch(head):
+        _joined(text, head, at, end, findings)
+        return None
     kind, colon, name = head.partition(":")
     type_span = _trim(text, span.start, span.start + len(kind))
     kind = kind.strip()
-    if not _type(text, kind, colon, at, end, type_span, findings):
+    if not _type(kind, colon, at, type_span, findings):
         return None
     if not colon:
         return kind.upper(), type_span, None, type_span
@@ -183,24 +188,24 @@ def _head(
     return kind.upper(), type_span, name.strip(), name_span
 
 
-def _type(text: str, kind: str, colon: str, at: int, end: int, span: Span, findings: Findings) -> bool:
+def _joined(text: str, head: str, at: int, end: int, findings: Findings) -> None:
+    """Slots joined by `|` or `+` in one pair of brackets."""
+    words = [f"[{part.strip()}]" for part in re.split(r"[+|]", head) if part.strip()]
+    if "|" in head:
+        _ancestor(findings, Span(at, end), "matching is written with an arrow", " <-> ".join(words))
+        return
+    repeated = text[end : end + 1] in ("*", "+") and end < len(text)
+    mended = f"( {' '.join(words)} ){text[end] if repeated else '*'}"
+    _ancestor(findings, Span(at, end + repeated), "slots that repeat together are a group", mended)
+
+
+def _type(kind: str, colon: str, at: int, span: Span, findings: Findings) -> bool:
     """Whether the type is a word; `text` is recovered in upper case."""
     if TYPE.fullmatch(kind):
         return True
     if not kind:
         place = Span(at + 1, max(span.end, at + 2))
         findings.error("OL106", "the slot has no type", place, help="write it first, as `[TEXT:name]`")
-        return False
-    joined = [part.strip() for part in re.split(r"[+|]", text[at + 1 : end - 1])]
-    words = [part for part in joined if re.match(r"[A-Z]", part)]
-    if "|" in kind and len(words) > 1:
-        _ancestor(findings, Span(at, end), "matching is written with an arrow", " <-> ".join(f"[{w}]" for w in words))
-        return False
-    if "+" in kind and words:
-        after = text[end : end + 1]
-        stop = end + (after in ("*", "+") and after != "")
-        mended = "( " + " ".join(f"[{w}]" for w in words) + " )" + (after if stop > end else "*")
-        _ancestor(findings, Span(at, stop), "slots that repeat together are a group", mended)
         return False
     if TYPE.fullmatch(kind.upper()):
         findings.error(

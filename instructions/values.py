@@ -82,10 +82,8 @@ def _converted(setting: Setting, attribute: Attribute, findings: Findings) -> Va
     if setting.kind == "bool":
         if word in ("true", "false"):
             return word == "true"
-        if setting in UNIVERSAL.values() or word:
-            _complain(
-                findings, "OL202", attribute, f"`{key}` must be {KINDS['bool']}, but is `{word}`", f"write `{key}`"
-            )
+        message = f"`{key}` must be {KINDS['bool']}, but is `{word}`"
+        _complain(findings, "OL202", attribute, message, f"write `{key}`")
     if setting.kind == "int" and not WHOLE.fullmatch(word):
         _complain(findings, "OL202", attribute, f"`{key}` must be a whole number, but is `{word}`", setting.help)
     if setting.kind == "float" and not (NUMBER.fullmatch(word) and math.isfinite(float(word))):
@@ -118,7 +116,8 @@ def _in_range(setting: Setting, attribute: Attribute, value: object, findings: F
     low, high = setting.at_least, setting.at_most
     if (low is None or value >= low) and (high is None or value <= high):
         return
-    legal = " and ".join([f"at least {low:g}"] * (low is not None) + [f"at most {high:g}"] * (high is not None))
+    bounds = (("at least", low), ("at most", high))
+    legal = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
     findings.error(
         "OL203",
         f"`{attribute.key}` must be {legal}, but is {value:g}",

@@ -21,6 +21,7 @@ class Text(Adapter):
     mask_ratio: float = setting(0.0, at_least=0, at_most=1, data_only=True, help="share of the words to mask")
     noise_ratio: float = setting(0.0, at_least=0, at_most=1, data_only=True)
     uncased: bool = setting(False, data_only=True)
+    corrupt: float = setting(0.0, at_least=0, at_most=1, data_only=True, sides=("source",))
     no_punctuation: bool = setting(False, data_only=True)
 
     def tensors(self) -> tuple[TensorSpec, ...]:
