@@ -18,9 +18,11 @@ class Loss(Declaration):
         kind: the objective it serves.
         needs: what an adapter must predict for it; empty for any.
         modalities: slot types it suits; empty for all.
+        needs_width: the working half has weights shaped by the model: it also receives `width`.
     """
 
     build: ClassVar[str]
     kind: ClassVar[ObjectiveKind] = "predict"
     needs: ClassVar[tuple[str, ...]] = ()
     modalities: ClassVar[tuple[str, ...]] = ()
+    needs_width: ClassVar[bool] = False

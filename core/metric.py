@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .plan import Part as Part
 from .plan import SlotPlan
 from .settings import Declaration
+
+DEFAULT_METRICS: dict[str, tuple[str, ...]] = {"TEXT": ("exact_match", "rouge_l"), "PHONE": ("wer",), "BOX": ("iou",)}
+"""What suits an open target slot of a modality; others are judged by what they predict."""
 
 
 class Metric(Declaration):
@@ -27,16 +29,22 @@ class Metric(Declaration):
 
 
 def default_metrics(slot: SlotPlan) -> tuple[str, ...]:
-    """The metrics of a target slot whose task names none.
+    """The metrics of a target slot whose task names none; () where only the loss can judge.
 
-    >>> default_metrics(SlotPlan(index=0, name="a", path="a", modality="TEXT", side="target", adapter=Part("", ""),
-    ...                          predicts="tokens", closed_set=("no", "yes")))
+    A class or a closed set has its accuracy, a text its exact matches and ROUGE-L, numbers their squared error. The
+    values of a group are lists, of which only a whole match is judged.
+
+    >>> from omniline.core.plan import Part, SlotPlan
+    >>> slot = SlotPlan(index=0, name="a", path="a", modality="TEXT", side="target", adapter=Part("adapter", "text"),
+    ...                 predicts="tokens", closed_set=("no", "yes"))
+    >>> default_metrics(slot)
     ('accuracy',)
     """
-    if slot.closed_set is not None or slot.predicts == "class":
+    counted = slot.predicts in ("tokens", "class")
+    if slot.depth:
+        return ("exact_match",) if counted and slot.modality != "BOX" else ()
+    if slot.predicts == "class" or slot.closed_set is not None:
         return ("accuracy",)
-    if slot.modality == "BOX":
-        return ("iou",)
-    if slot.predicts == "tokens" and slot.modality == "TEXT":
-        return ("exact_match", "rouge_l")
-    return ("exact_match",) if slot.predicts == "tokens" else ("mse",)
+    if slot.modality in DEFAULT_METRICS:
+        return DEFAULT_METRICS[slot.modality]
+    return ("exact_match",) if counted else ("mse",)

@@ -74,10 +74,15 @@ class MatchLoss(Protocol):
 
 
 class RankLoss(Protocol):
-    """A loss of kind `rank`: streams of one example, preferred first."""
+    """A loss of kind `rank`: streams of one example, preferred first; it owns the layer that scores a stream."""
 
-    def __call__(self, scores: Tensor, examples: Tensor, weights: Tensor) -> LossRows:
-        """Scores [streams], the example that each belongs to [streams], weights [n examples]."""
+    def __call__(self, hidden: Tensor, examples: Tensor, weights: Tensor) -> LossRows:
+        """One hidden state a stream [streams, width], the example of each [streams], weights [n examples] in the order
+        in which examples first occur."""
+        ...
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """How much each stream is preferred [streams], for predicting."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""Matching both sides of an arrow."""

@@ -1,0 +1,1 @@
+"""Diffusion: iterative denoising of values."""

@@ -1,0 +1,1 @@
+"""Losses of a likelihood: cross-entropy, squared error, CTC."""

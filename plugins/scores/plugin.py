@@ -1,0 +1,115 @@
+"""The metrics that ship with omniline."""
+
+from __future__ import annotations
+
+from ...core.metric import Metric
+from ...core.settings import setting
+from ..hookspecs import hookimpl
+
+
+class Accuracy(Metric):
+    """Share of values that are the true one, 0 to 1; `average=macro` weighs all true values alike."""
+
+    build = "omniline.plugins.scores.classes:Accuracy"
+
+    average: str = setting("micro", choices=("micro", "macro"), help="mean over rows, or over true values")
+
+
+class ExactMatch(Metric):
+    """Share of values that equal a reference, white space aside."""
+
+    build = "omniline.plugins.scores.texts:ExactMatch"
+
+    uncased: bool = setting(False, help="ignore case")
+
+
+class F1(Metric):
+    """Harmonic mean of precision and recall over classes, 0 to 1."""
+
+    build = "omniline.plugins.scores.classes:F1"
+
+    average: str = setting("macro", choices=("macro", "micro", "binary"), help="over all classes, or of one")
+    positive: str | None = setting(None, help="for binary: the class that counts")
+
+
+class Matthews(Metric):
+    """Matthews' correlation of predicted and true classes, -1 to 1."""
+
+    build = "omniline.plugins.scores.classes:Matthews"
+
+
+class Bleu(Metric):
+    """Corpus BLEU with SacreBLEU's 13a tokens, 0 to 1."""
+
+    build = "omniline.plugins.scores.texts:Bleu"
+
+    n_gram: int = setting(4, at_least=1, at_most=9, help="longest runs of words that count")
+    uncased: bool = setting(False, help="ignore case")
+
+
+class RougeL(Metric):
+    """ROUGE-L: F-measure of the longest common subsequence with the best reference, 0 to 1."""
+
+    build = "omniline.plugins.scores.texts:RougeL"
+
+
+class Cider(Metric):
+    """CIDEr-D against all references of a caption, 0 to 10."""
+
+    build = "omniline.plugins.scores.cider:Cider"
+
+    sigma: float = setting(6.0, at_least=0.01, help="how far lengths may differ, in words")
+
+
+class WordErrorRate(Metric):
+    """Word errors for each true word; 0 is best."""
+
+    build = "omniline.plugins.scores.texts:WordErrorRate"
+    higher_is_better = False
+
+
+class VqaScore(Metric):
+    """Accuracy of VQA, where an answer that three of the people gave is right, 0 to 1."""
+
+    build = "omniline.plugins.scores.vqa:VqaScore"
+
+
+class Iou(Metric):
+    """Share of boxes that overlap the true box well enough, 0 to 1."""
+
+    build = "omniline.plugins.scores.values:Iou"
+    modalities = ("BOX",)
+
+    threshold: float = setting(0.5, at_least=0, at_most=1, help="least overlap, as intersection over union")
+
+
+class MeanSquaredError(Metric):
+    """Mean squared error of numbers; 0 is best."""
+
+    build = "omniline.plugins.scores.values:MeanSquaredError"
+    higher_is_better = False
+
+
+class RecallAtOne(Metric):
+    """Share of rows whose own candidate scores highest."""
+
+    build = "omniline.plugins.scores.values:RecallAtOne"
+
+
+@hookimpl
+def metrics() -> dict[str, type[Metric]]:
+    """Metrics of classes, texts, boxes, numbers and matches."""
+    return {
+        "accuracy": Accuracy,
+        "exact_match": ExactMatch,
+        "f1": F1,
+        "matthews": Matthews,
+        "bleu": Bleu,
+        "rouge_l": RougeL,
+        "cider": Cider,
+        "wer": WordErrorRate,
+        "vqa_score": VqaScore,
+        "iou": Iou,
+        "mse": MeanSquaredError,
+        "recall_at_1": RecallAtOne,
+    }
