@@ -7,13 +7,14 @@ products are bfloat16, inside `with products(torch.bfloat16)`; sums, norms, atte
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 _PRODUCTS: ContextVar[torch.dtype | None] = ContextVar("products", default=None)
 
@@ -37,6 +38,15 @@ def products(dtype: torch.dtype | None) -> Iterator[None]:
 def products_dtype() -> torch.dtype | None:
     """The dtype that `products` asks for here, or None."""
     return _PRODUCTS.get()
+
+
+def rerun(layer: nn.Module, *inputs: Any) -> Any:
+    """A layer that keeps nothing for the backward pass and runs again there, with the same dropout and products."""
+    return checkpoint(layer, *inputs, use_reentrant=False, context_fn=_same_products)
+
+
+def _same_products() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    return nullcontext(), products(products_dtype())
 
 
 class Linear(nn.Linear):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint as recomputed
 
 from ...core.cache import StreamCache
-from ...core.layers import Linear, dropout, products, products_dtype
+from ...core.layers import Linear, dropout, rerun
 from ...core.layout import Layout, View
 from ...core.networks import Cache, NewRows
 from ...core.relative_bias import looking_back_index, plan_source, plan_target
@@ -153,7 +151,7 @@ class OfaNetwork(nn.Module):
         if not (self.checkpoint and self.training and torch.is_grad_enabled()):
             out: Tensor = layer(*inputs)
             return out
-        again: Tensor = recomputed(layer, *inputs, use_reentrant=False, context_fn=_same_products)
+        again: Tensor = rerun(layer, *inputs)
         return again
 
     def _decoders(self) -> list[DecoderLayer]:
@@ -162,11 +160,6 @@ class OfaNetwork(nn.Module):
     def _fits(self, longest: int, side: str) -> None:
         if longest > self.positions:
             raise ValueError(f"a {side} must have at most {self.positions} tokens, but has {longest}: raise `positions`")
-
-
-def _same_products() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Layers are recomputed in the backward pass, outside of `products`: enter it again."""
-    return nullcontext(), products(products_dtype())
 
 
 def _rising(most: float, layers: int) -> list[float]:

@@ -1,0 +1,115 @@
+"""Layers of a decoder-only network: rotary places, attention with shared key heads, SwiGLU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...core.cache import Step
+from ...core.layers import Linear, RMSNorm, dropout
+from ...core.layout import Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What all layers of a network have in common; the fields are the backbone's settings."""
+
+    width: int
+    heads: int
+    key_heads: int
+    head_size: int
+    ffn: int
+    dropout: float
+    attention_dropout: float
+    qk_norm: bool
+    qkv_bias: bool
+
+
+class Turn(NamedTuple):
+    """Cosines and sines [..., 1, head size / 2] of each row's rotation."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+def turn(places: Tensor, size: int, base: float) -> Turn:
+    """Rotations of rows at running indexes `places` [...] (rotary embedding, Su et al., 2021).
+
+    >>> turn(torch.tensor([0]), 4, 10_000.0).cos.flatten().tolist()
+    [1.0, 1.0]
+    """
+    speed = base ** (-torch.arange(0, size, 2, device=places.device, dtype=torch.float32) / size)
+    angle = places[..., None, None].float() * speed
+    return Turn(angle.cos(), angle.sin())
+
+
+def rotate(x: Tensor, by: Turn) -> Tensor:
+    """Rows [..., heads, head size] turned: the halves of a head are the two coordinates."""
+    first, second = x.chunk(2, -1)
+    cos, sin = by.cos.to(x.dtype), by.sin.to(x.dtype)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+
+
+class Attention(nn.Module):
+    """Attention with a prefix mask, rotary places and shared key heads."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.q = Linear(shape.width, shape.heads * shape.head_size, bias=shape.qkv_bias)
+        self.k = Linear(shape.width, shape.key_heads * shape.head_size, bias=shape.qkv_bias)
+        self.v = Linear(shape.width, shape.key_heads * shape.head_size, bias=shape.qkv_bias)
+        self.out = Linear(shape.heads * shape.head_size, shape.width, bias=False)
+        self.q_norm = RMSNorm(shape.head_size) if shape.qk_norm else None
+        self.k_norm = RMSNorm(shape.head_size) if shape.qk_norm else None
+
+    def project(self, x: Tensor, by: Turn) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [..., heads, head size] of rows [..., width], places applied."""
+        q, k, v = (layer(x).view(*x.shape[:-1], -1, self.shape.head_size) for layer in (self.q, self.k, self.v))
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        return rotate(q, by), rotate(k, by), v
+
+    def forward(self, x: Tensor, layout: Layout, by: Turn) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Rows [joined rows, width], and their keys and values."""
+        q, k, v = self.project(x, by)
+        drop = self.shape.attention_dropout if self.training else 0.0
+        return self.out(layout.attend(q, k, v, "joined", None, drop).flatten(-2)), (k, v)
+
+    def step(self, x: Tensor, step: Step, layer: int, by: Turn) -> Tensor:
+        """New rows [slots, count, width] towards all that their streams have."""
+        out: Tensor = self.out(step.attend_both(layer, *self.project(x, by)).flatten(-2))
+        return out
+
+
+class DecoderLayer(nn.Module):
+    """Attention and a SwiGLU block (Shazeer, 2020), each behind an RMSNorm."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.dropout = shape.dropout
+        self.attention_in = RMSNorm(shape.width)
+        self.attention = Attention(shape)
+        self.ffn_in = RMSNorm(shape.width)
+        self.gate = Linear(shape.width, shape.ffn, bias=False)
+        self.up = Linear(shape.width, shape.ffn, bias=False)
+        self.down = Linear(shape.ffn, shape.width, bias=False)
+
+    def forward(self, x: Tensor, layout: Layout, by: Turn) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Rows [joined rows, width], and their keys and values."""
+        found, memory = self.attention(self.attention_in(x), layout, by)
+        x = x + dropout(found, self.dropout, self.training)
+        return self._feed(x), memory
+
+    def step(self, x: Tensor, step: Step, layer: int, by: Turn) -> Tensor:
+        """New rows [slots, count, width]."""
+        return self._feed(x + self.attention.step(self.attention_in(x), step, layer, by))
+
+    def _feed(self, x: Tensor) -> Tensor:
+        inner = self.ffn_in(x)
+        found = self.down(F.silu(self.gate(inner)) * self.up(inner))
+        return x + dropout(found, self.dropout, self.training)

@@ -1,0 +1,145 @@
+"""The decoder-only network: source and target in one stack, the source seen both ways, the target causally."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...core.cache import StreamCache
+from ...core.layers import Linear, RMSNorm, dropout, rerun
+from ...core.layout import Layout
+from ...core.networks import Cache, NewRows
+from .layers import DecoderLayer, Shape, Turn, turn
+
+
+class DecoderNetwork(nn.Module):
+    """See the settings of `plugins.qwen.plugin.DecoderOnly`; `kinds` is how many ports the model has.
+
+    Raises:
+        ValueError: the heads do not divide the width, or the key heads the heads, or a head's size is odd.
+    """
+
+    def __init__(
+        self,
+        *,
+        kinds: int,
+        width: int = 256,
+        heads: int = 4,
+        key_heads: int = 4,
+        head_size: int | None = None,
+        ffn: int = 704,
+        layers: int = 4,
+        positions: int = 2048,
+        rope_base: float = 10_000.0,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        qk_norm: bool = False,
+        qkv_bias: bool = False,
+        checkpoint: bool = False,
+    ) -> None:
+        super().__init__()
+        size = head_size if head_size is not None else _head_size(width, heads)
+        if heads % key_heads:
+            raise ValueError(f"the key heads must divide the heads, but are {key_heads} for {heads}")
+        if size % 2:
+            raise ValueError(f"a head's size must be even, but is {size}")
+        self.width, self.positions, self.head_size, self.rope_base = width, positions, size, rope_base
+        self.dropout, self.checkpoint = dropout, checkpoint
+        shape = Shape(
+            width=width,
+            heads=heads,
+            key_heads=key_heads,
+            head_size=size,
+            ffn=ffn,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            qk_norm=qk_norm,
+            qkv_bias=qkv_bias,
+        )
+        self.kind = nn.Parameter(torch.zeros(kinds, width))
+        self.layers = nn.ModuleList(DecoderLayer(shape) for _ in range(layers))
+        self.norm = RMSNorm(width)
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+        """Hidden states [rows, width] of embeddings [rows, width], in the order of the layout.
+
+        Raises:
+            ValueError: source and target together are longer than `positions`.
+        """
+        hidden, _ = self._read(x, layout)
+        return layout.unjoin(hidden) if layout.rows else hidden
+
+    @torch.no_grad()
+    def prefill(self, x: Tensor, layout: Layout) -> Cache:
+        """Read source rows once; one cached stream per stream of the layout.
+
+        Raises:
+            ValueError: the layout has target rows.
+        """
+        if layout.target.rows:
+            raise ValueError(f"prefill reads source rows, but the layout has {layout.target.rows} target rows too")
+        return StreamCache(self._read(x, layout)[1], layout.joined)
+
+    @torch.no_grad()
+    def extend(self, rows: NewRows, cache: Cache) -> Tensor:
+        """Hidden states [n, k, width] of new target rows, causal among themselves; kept rows enter the cache.
+
+        Raises:
+            ValueError: a stream grows longer than `positions`.
+        """
+        assert isinstance(cache, StreamCache)
+        step = cache.begin(rows)
+        sizes = zip(cache.source_lengths, step.fed, step.counts, strict=True)
+        self._fits(max((sum(size) for size in sizes), default=0))
+        first = torch.tensor(cache.source_lengths, dtype=torch.long, device=step.x.device)
+        by = turn(step.places + first[:, None], self.head_size, self.rope_base)
+        hidden = step.x + self._kinds(step.kinds.flatten()).view(step.x.shape)
+        for number, layer in enumerate(self._layers()):
+            hidden = layer.step(hidden, step, number, by)
+        return step.finish(self.norm(hidden))
+
+    def _read(self, x: Tensor, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Hidden states in the joined order, and each layer's keys and values."""
+        self._fits(layout.joined.longest)
+        rows = x + self._kinds(layout.kinds.to(x.device))
+        hidden = dropout(layout.join(rows) if layout.rows else rows, self.dropout, self.training)
+        by = turn(layout.joined.index.to(x.device), self.head_size, self.rope_base)
+        memory = []
+        for layer in self._layers():
+            hidden, own = self._run(layer, hidden, layout, by)
+            memory.append(own)
+        return self.norm(hidden), memory
+
+    def _run(self, layer: DecoderLayer, x: Tensor, layout: Layout, by: Turn) -> Any:
+        if self.checkpoint and self.training and torch.is_grad_enabled():
+            return rerun(layer, x, layout, by)
+        return layer(x, layout, by)
+
+    def _kinds(self, kinds: Tensor) -> Tensor:
+        return self.kind.index_select(0, kinds)
+
+    def _layers(self) -> list[DecoderLayer]:
+        return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
+
+    def _fits(self, longest: int) -> None:
+        if longest > self.positions:
+            raise ValueError(
+                f"source and target must have at most {self.positions} tokens together, but have {longest}: raise "
+                "`positions`"
+            )
+
+
+def _head_size(width: int, heads: int) -> int:
+    if width % heads:
+        raise ValueError(f"the heads must divide the width, or `head_size` be given, but they are {heads} for {width}")
+    return width // heads
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
