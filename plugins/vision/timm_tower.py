@@ -21,6 +21,7 @@ from ...core.errors import ConfigError
 from ...core.layers import Linear, products_dtype
 from ...core.near import nearest
 from ...core.port import Port
+from ...core.seeding import mix
 from ...core.settings import Value
 from .framing import Augment, Framing, Mode
 from .image import STATISTICS, Statistics, grid_of, refuse_decoding
@@ -136,7 +137,10 @@ class TimmPort(Port):
     def _verify(self, model: str, size: int, stride: int) -> None:
         """Check the grid on an empty picture, and set weights aside that lie behind the cut."""
         self.eval()
-        features = self._features(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+        try:
+            features = self._features(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+        except (AssertionError, RuntimeError, ValueError) as cause:
+            raise ConfigError(f"the tower `{model}` cannot read pictures of {size} pixels: {cause}") from cause
         side = ceil(size / stride)
         tall, wide = features.shape[1:3]
         if (tall, wide) != (side, side):
@@ -171,7 +175,7 @@ def build_tower(
     elif pretrained:
         options |= {"pretrained": True} | _from_hub(model, known.hf_hub_id if known is not None else None)
     try:
-        tower = timm.create_model(model, **options)
+        tower = _made(model, options) if "pretrained" in options else timm.create_model(model, **options)
     except Exception as cause:
         reason = str(cause).strip().split("\n")[0].split(". ")[0] or type(cause).__name__
         if weights is not None:
@@ -179,7 +183,33 @@ def build_tower(
         if pretrained:
             raise ConfigError(_no_hub(model, reason)) from cause
         raise ConfigError(f"the tower `{model}` cannot be made for pictures of {size} pixels: {reason}") from cause
+    if "pretrained" in options:
+        _refuse_unloaded(tower, model, options)
     return tower, channels, str(getattr(tower, "output_fmt", "NCHW")).endswith("NHWC")
+
+
+def _made(model: str, options: dict[str, Any]) -> nn.Module:
+    """The model, its fresh weights drawn from a fixed seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mix("fresh", model))
+        made: nn.Module = timm.create_model(model, **options)
+    return made
+
+
+def _refuse_unloaded(tower: nn.Module, model: str, options: dict[str, Any]) -> None:
+    """Raise when a tower still has weights of its fresh draw: timm loads towers without asking for every weight."""
+    fresh = _made(model, {k: v for k, v in options.items() if not k.startswith("pretrained")}).state_dict()
+    lost = [
+        name
+        for name, value in tower.state_dict().items()
+        if value.dim() > 1 and value.any() and torch.equal(value, fresh[name])
+    ]
+    if lost:
+        few = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
+        raise ConfigError(
+            f"the weights {options.get('pretrained_cfg_overlay', {}).get('file', 'of the hub')!r} do not load into "
+            f"the tower `{model}`: they lack {len(lost)} of its tensors ({few}); give those of the same model"
+        )
 
 
 def _cut_of(model: str, stride: int) -> tuple[int, int]:
