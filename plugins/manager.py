@@ -35,7 +35,14 @@ BUILTIN = (
     "omniline.plugins.audio.plugin",
     "omniline.plugins.motion.plugin",
     "omniline.plugins.ofa.plugin",
+    "omniline.plugins.qwen.plugin",
+    "omniline.plugins.likelihood.plugin",
+    "omniline.plugins.contrastive.plugin",
     "omniline.plugins.search.plugin",
+    "omniline.plugins.scores.plugin",
+    "omniline.plugins.diffusion.plugin",
+    "omniline.plugins.preference.plugin",
+    "omniline.plugins.policy.plugin",
 )
 
 Offer = tuple[str, str, Any]  # kind, name, part
