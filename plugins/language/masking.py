@@ -69,8 +69,8 @@ def _span_lengths(budget: int, random: np.random.Generator) -> tuple[list[int], 
 
 def _gaps(free: int, spans: int, random: np.random.Generator) -> list[int]:
     """Words left standing before each span; all ways to lay the spans among the free words are equally likely."""
-    places = np.sort(np.argsort(random.random(free + spans))[:spans])
-    return (np.diff(places, prepend=-1) - 1).tolist()  # type: ignore[no-any-return]
+    places = sorted(random.random(free + spans).argsort()[:spans].tolist())
+    return [place - before - 1 for before, place in zip([-1, *places], places, strict=False)]
 
 
 def add_noise(ids: Ids, plain: Ids, *, ratio: float, random: np.random.Generator) -> Ids:
