@@ -1,4 +1,4 @@
-"""What audio brings: AUDIO. Declarations alone; nothing here imports torch."""
+"""What audio brings: AUDIO and the decoder of mel frames. Declarations alone; nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from math import ceil
 from typing import Literal
 
 from ...core.adapter import Adapter
+from ...core.decoder import Decoder
 from ...core.modality import Modality, TensorSpec, Tokens
 from ...core.settings import setting
 from ..hookspecs import hookimpl
@@ -40,6 +41,16 @@ class Audio(Adapter):
         return (TensorSpec("frames", "float32", ("n", self.n_frames_per_step * self.bands)),)
 
 
+class Mel(Decoder):
+    """Frame after frame until the stop of the sound."""
+
+    build = ""
+    needs = ("values",)
+    modalities = ("AUDIO",)
+
+    stop: float = setting(0.5, at_least=0.0, at_most=1.0, help="probability of the stop that ends a sound")
+
+
 @hookimpl
 def modalities() -> Mapping[str, Modality]:
     """The slot types of this room."""
@@ -50,3 +61,9 @@ def modalities() -> Mapping[str, Modality]:
 def adapters() -> Mapping[str, type[Adapter]]:
     """The adapters of this room."""
     return {"audio": Audio}
+
+
+@hookimpl
+def decoders() -> Mapping[str, type[Decoder]]:
+    """The decoders of this room."""
+    return {"mel": Mel}
