@@ -79,7 +79,9 @@ def linear_cross_entropy(
         any(t is not None and t.requires_grad for t in (hidden, weight, bias)) and torch.is_grad_enabled(),
     )
     with torch.autocast(hidden.device.type, enabled=False):
-        total, each = _LinearCrossEntropy.apply(hidden, weight, bias, labels, weights, allowed, nodes, setup)
+        total, each = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            hidden, weight, bias, labels, weights, allowed, nodes, setup
+        )
     return LossRows(total, each)
 
 

@@ -41,7 +41,8 @@ class BradleyTerryLoss(nn.Module):
 
     def scores(self, hidden: Tensor) -> Tensor:
         """Scores [streams] of hidden states [streams, width]; only differences within an example mean something."""
-        return self.score(hidden)[:, 0].float()
+        found: Tensor = self.score(hidden)
+        return found[:, 0].float()
 
 
 def _numbered(examples: Tensor) -> Tensor:
