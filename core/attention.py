@@ -86,9 +86,7 @@ class _Ragged(torch.autograd.Function):
 
     @staticmethod
     @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
-    def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, table: Tensor | None, groups: tuple[Group, ...]
-    ) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, table: Tensor | None, groups: tuple[Group, ...]) -> Tensor:
         covered = sum(p.queries for g in groups for p in g.pieces) == q.shape[0]
         out = torch.empty(q.shape, dtype=q.dtype) if covered else torch.zeros(q.shape, dtype=q.dtype)
         scores = None if table is None else _with_special(table)
@@ -155,9 +153,7 @@ def _gather(x: Tensor, group: Group, side: str, clear: bool = False) -> Tensor:
     if group.single:
         first, count = group.pieces[0][1:3] if side == "q" else group.pieces[0][3:5]
         return x[first : first + count].transpose(0, 1)[None]
-    rows, places = (
-        (group.query_rows, group.real_queries) if side == "q" else (group.key_rows, group.real_keys)
-    )
+    rows, places = (group.query_rows, group.real_queries) if side == "q" else (group.key_rows, group.real_keys)
     if clear and len(places) < len(rows):
         found = x.new_zeros(len(rows), *x.shape[1:])
         found[places] = x.index_select(0, rows.index_select(0, places))
@@ -177,9 +173,7 @@ def _scatter(into: Tensor, found: Tensor, group: Group, side: str) -> None:
         else:
             rows.add_(own)
         return
-    rows, places = (
-        (group.query_rows, group.real_queries) if side == "q" else (group.key_rows, group.real_keys)
-    )
+    rows, places = (group.query_rows, group.real_queries) if side == "q" else (group.key_rows, group.real_keys)
     flat = found.transpose(1, 2).reshape(-1, *into.shape[1:])
     if len(places) < len(rows):
         rows, flat = rows.index_select(0, places), flat.index_select(0, places)

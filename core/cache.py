@@ -67,7 +67,11 @@ class StreamCache:
         x, kinds, counts = rows.x, rows.kinds, rows.counts.tolist()
         if order is not None:
             at = torch.tensor(order, device=x.device)
-            x, kinds, counts = x.index_select(0, at), kinds.index_select(0, at.to(kinds.device)), [counts[i] for i in order]
+            x, kinds, counts = (
+                x.index_select(0, at),
+                kinds.index_select(0, at.to(kinds.device)),
+                [counts[i] for i in order],
+            )
         longest = max(self.lengths, default=0) + count
         return Step(cache=self, x=x, kinds=kinds, counts=tuple(counts), fed=tuple(self.lengths), keys=longest)
 
@@ -93,12 +97,11 @@ class StreamCache:
         """Rows of slots [slots, r, heads, size] beside their sources: [sources, heads, lanes * r, size]."""
         if self._lane is not None:
             q = q.index_select(0, self._lane.to(q.device))
-        sources = len(self.sources)
-        return q.view(sources, -1, *q.shape[2:]).transpose(1, 2) if sources else q.transpose(1, 2)
+        return q.reshape(len(self.sources), self.lanes * q.shape[1], *q.shape[2:]).transpose(1, 2)
 
     def from_lanes(self, x: Tensor, rows: int) -> Tensor:
         """[sources, heads, lanes * rows, any] back to slots: [slots, rows, heads, any]."""
-        flat = x.transpose(1, 2).reshape(-1, rows, x.shape[1], x.shape[3])
+        flat = x.transpose(1, 2).reshape(len(self.sources) * self.lanes, rows, x.shape[1], x.shape[3])
         return flat if self._place is None else flat.index_select(0, self._place.to(x.device))
 
     @cached_property
@@ -142,7 +145,9 @@ class StreamCache:
         if 2 * len(used) > len(self.sources) or not self.sources:
             return
         keep = torch.tensor(used, dtype=torch.long)
-        self.memory = [(k.index_select(0, keep.to(k.device)), v.index_select(0, keep.to(v.device))) for k, v in self.memory]
+        self.memory = [
+            (k.index_select(0, keep.to(k.device)), v.index_select(0, keep.to(v.device))) for k, v in self.memory
+        ]
         place = {source: i for i, source in enumerate(used)}
         self.source = [place[s] for s in self.source]
         self.sources = tuple(self.sources[s] for s in used)
@@ -246,8 +251,9 @@ class Step:
         `k` and `v` may have fewer heads, shared by neighbouring query heads.
         """
         slots, count, heads, size = q.shape
-        share = heads // k.shape[2]
-        rows = q.view(slots, count, -1, share, size).transpose(2, 3).reshape(slots, count * share, -1, size)
+        few = k.shape[2]
+        share = heads // few
+        rows = q.view(slots, count, few, share, size).transpose(2, 3).reshape(slots, count * share, few, size)
         rows = rows * size**-0.5
         keys, values = self.cache.append(layer, k, v, self.keys)
         scores = rows.transpose(1, 2) @ keys.transpose(2, 3)
@@ -264,7 +270,7 @@ class Step:
             p_far, p_own = p.split([shared.shape[2], keys.shape[2]], -1)
             found = self.cache.from_lanes(self.cache.to_lanes(p_far.transpose(1, 2)) @ held, count * share)
             found = found + (p_own @ values).transpose(1, 2)
-        return found.view(slots, count, share, -1, size).transpose(2, 3).reshape(slots, count, heads, size)
+        return found.reshape(slots, count, share, few, size).transpose(2, 3).reshape(slots, count, heads, size)
 
     def finish(self, hidden: Tensor) -> Tensor:
         """Keep the counted rows and give hidden states [slots, count, width] in the order of the streams."""

@@ -26,8 +26,11 @@ VOID = 3
 
 
 class Segment(NamedTuple):
-    """A run of rows of one value or prompt: port index, first row within its stream's part, rows, and whether it has
-    a grid (an image) rather than a running index (text)."""
+    """A run of rows of one value or prompt.
+
+    Port index, first row within its stream's part, rows, and whether it has a grid (an image) rather than a running
+    index (text).
+    """
 
     kind: int
     start: int
@@ -160,7 +163,9 @@ class Layout:
     def gridded(self) -> Tensor:
         """int64: the source rows that have a grid."""
         starts = zip(self.source.starts, self.segments, strict=True)
-        found = [torch.arange(at + s.start, at + s.start + s.length) for at, (own, _) in starts for s in own if s.gridded]
+        found = [
+            torch.arange(at + s.start, at + s.start + s.length) for at, (own, _) in starts for s in own if s.gridded
+        ]
         return torch.cat(found) if found else torch.zeros(0, dtype=torch.long)
 
     def pieces(self, part: View) -> tuple[Piece, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -58,7 +57,7 @@ class SelfAttention(nn.Module):
         self, width: int, heads: int, kinds: int, *, source: bool, relative_bias: bool, head_scale: bool, dropout: float
     ) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.size, self.dropout = heads, width // heads, dropout
         self.qkv = Linear(width, 3 * width)
         self.out = Linear(width, width)
         self.bias = RelativeBias(heads, kinds, source=source) if relative_bias else None
@@ -77,8 +76,9 @@ class SelfAttention(nn.Module):
         bias = self.bias.looking_back(index) if self.bias is not None and index is not None else None
         return _leave(step.attend_own(layer, q, k, v, bias), self.head_scale, self.out)
 
-    def _project(self, x: Tensor) -> Sequence[Tensor]:
-        return self.qkv(x).view(*x.shape[:-1], 3, self.heads, -1).unbind(-3)  # type: ignore[no-any-return]
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, self.size)).unbind(-3)
+        return q, k, v
 
 
 class CrossAttention(nn.Module):
@@ -86,7 +86,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, width: int, heads: int, *, head_scale: bool, dropout: float) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.size, self.dropout = heads, width // heads, dropout
         self.q = Linear(width, width)
         self.kv = Linear(width, 2 * width)
         self.out = Linear(width, width)
@@ -96,17 +96,17 @@ class CrossAttention(nn.Module):
         """Target rows [rows, width] towards source rows `memory`."""
         k, v = self.remember(memory)
         drop = self.dropout if self.training else 0.0
-        q = self.q(x).view(len(x), self.heads, -1)
+        q = self.q(x).unflatten(-1, (self.heads, self.size))
         return _leave(side.layout.attend(q, k, v, "cross", None, drop), self.head_scale, self.out)
 
     def remember(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [rows, heads, size] of source rows [rows, width]."""
-        k, v = self.kv(memory).view(len(memory), 2, self.heads, -1).unbind(1)
+        k, v = self.kv(memory).unflatten(-1, (2, self.heads, self.size)).unbind(1)
         return k, v
 
     def step(self, x: Tensor, step: Step, layer: int) -> Tensor:
         """New rows [slots, count, width] towards their source."""
-        q = self.q(x).view(*x.shape[:-1], self.heads, -1)
+        q = self.q(x).unflatten(-1, (self.heads, self.size))
         return _leave(step.attend_memory(layer, q), self.head_scale, self.out)
 
 

@@ -159,7 +159,9 @@ class OfaNetwork(nn.Module):
 
     def _fits(self, longest: int, side: str) -> None:
         if longest > self.positions:
-            raise ValueError(f"a {side} must have at most {self.positions} tokens, but has {longest}: raise `positions`")
+            raise ValueError(
+                f"a {side} must have at most {self.positions} tokens, but has {longest}: raise `positions`"
+            )
 
 
 def _rising(most: float, layers: int) -> list[float]:

@@ -69,7 +69,9 @@ class Attention(nn.Module):
 
     def project(self, x: Tensor, by: Turn) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [..., heads, head size] of rows [..., width], places applied."""
-        q, k, v = (layer(x).view(*x.shape[:-1], -1, self.shape.head_size) for layer in (self.q, self.k, self.v))
+        size = self.shape.head_size
+        q = self.q(x).unflatten(-1, (self.shape.heads, size))
+        k, v = (layer(x).unflatten(-1, (self.shape.key_heads, size)) for layer in (self.k, self.v))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         return rotate(q, by), rotate(k, by), v

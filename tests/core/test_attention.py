@@ -27,7 +27,9 @@ def naive(q, k, v, pieces, bias=None):
         if piece.causal:
             i, j = torch.arange(piece.queries)[:, None], torch.arange(piece.keys)[None]
             scores = scores.masked_fill(j - i > piece.keys - piece.queries, -math.inf)
-        out = out.index_add(0, torch.arange(piece.q, piece.q + piece.queries), torch.einsum("hqk,khd->qhd", scores.softmax(-1), v[cols]))
+        out = out.index_add(
+            0, torch.arange(piece.q, piece.q + piece.queries), torch.einsum("hqk,khd->qhd", scores.softmax(-1), v[cols])
+        )
     return out
 
 

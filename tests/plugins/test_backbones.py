@@ -1,4 +1,4 @@
-"""What every backbone owes: packed equals padded, causality, prefix, zero rows, and a cache that equals the forward pass."""
+"""What every backbone owes: packed equals padded, causality, prefix, zero rows, a cache equal to the forward pass."""
 
 from dataclasses import replace
 
@@ -81,7 +81,13 @@ def alone(layout, source_rows):
     empty = Ragged((0,) * layout.streams, 0 if layout.padded else None)
     own = tuple((s, ()) for s, _ in layout.segments)
     return Layout(
-        layout.source, empty, layout.kinds[:source_rows], layout.grid[:source_rows], layout.roles[:source_rows], own, layout.examples
+        layout.source,
+        empty,
+        layout.kinds[:source_rows],
+        layout.grid[:source_rows],
+        layout.roles[:source_rows],
+        own,
+        layout.examples,
     )
 
 
@@ -178,7 +184,13 @@ def test_extending_equals_the_forward_pass(network, chunk, padded):
     streams = targets(layout, x, network(x, layout).detach())
     cache, fed = prefilled(network, padded), [0] * 5
     while any(f < n for f, n in zip(fed, TARGET, strict=True)):
-        feed(network, cache, streams, fed, [min(chunk + i % 2, n - f) for i, (f, n) in enumerate(zip(fed, TARGET, strict=True))])
+        feed(
+            network,
+            cache,
+            streams,
+            fed,
+            [min(chunk + i % 2, n - f) for i, (f, n) in enumerate(zip(fed, TARGET, strict=True))],
+        )
 
 
 def test_equally_long_targets_take_the_short_way(network):
@@ -248,7 +260,9 @@ def test_all_streams_may_end(network):
     network.eval()
     cache = prefilled(network)
     cache.select(torch.zeros(0, dtype=torch.long))
-    out = network.extend(NewRows(torch.zeros(0, 1, WIDTH), torch.zeros(0, dtype=torch.long), torch.zeros(0, 1, dtype=torch.long)), cache)
+    out = network.extend(
+        NewRows(torch.zeros(0, 1, WIDTH), torch.zeros(0, dtype=torch.long), torch.zeros(0, 1, dtype=torch.long)), cache
+    )
     assert out.shape == (0, 1, WIDTH)
 
 
