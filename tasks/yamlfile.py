@@ -37,13 +37,13 @@ Resolve = Callable[[dict[str, Any], str], None]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in a file, its first line being 1."""
+    """A place in a file, its first line being 1; of an override only what it says."""
 
     file: str
-    line: int
+    line: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.file} line {self.line}"
+        return self.file if self.line is None else f"{self.file} line {self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Document:
     marks: dict[Keys, Mark] = field(default_factory=dict)
 
     def place(self, path: Keys) -> str:
-        """Where a value stands, or the nearest one that holds it; for an override nothing."""
+        """Where a value stands, or the nearest one that holds it."""
         while path and path not in self.marks:
             path = path[:-1]
         return f"{self.marks[path]}: " if path in self.marks else ""
@@ -157,6 +157,7 @@ def override(document: Document, text: str, resolve: Resolve) -> Document:
         value = {part: value}
     resolve(value, os.getcwd())
     marks = {at: mark for at, mark in document.marks.items() if at[: len(path)] != path}
+    marks[path] = Mark(f"override `{text}`")
     return Document(_overlaid(document.values, value), marks)
 
 

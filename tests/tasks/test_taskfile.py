@@ -199,7 +199,7 @@ def test_cycles_of_includes(tmp_path):
     [
         ("seed", "an override must be key=value, .* but is `seed`"),
         ("=3", "an override must be key=value"),
-        ("seed=x", "`seed` must be a whole number, but is 'x'"),
+        ("seed=x", "^override `seed=x`: `seed` must be a whole number, but is 'x'"),
         ("fit.lerning_rate=1", r"there is no key `fit.lerning_rate`; did you mean `learning_rate`\?"),
         ("save=[", r"the override `save=\[` cannot be read as YAML: .*; put the value in quotes"),
         ("tasks.a=null", "the file must have `tasks`, at least one"),
@@ -222,9 +222,9 @@ def test_files_that_are_not_there(tmp_path):
 
 
 def test_calls_that_fail(whole):
-    with pytest.raises(PluginError, match=r"line 6: the call of `tasks.label.v1.valid` .* has no `row`; did you mean"):
+    with pytest.raises(PluginError, match=r"^override .*: the call of `tasks.label.v1.valid` .* has no `row`; did you"):
         read_taskfile(whole, ['tasks.label.v1.valid={call: "rows_of_mine:row"}']).tasks()
-    with pytest.raises(ConfigError, match=r"the call of `tasks.label.v1.valid` does not fit: .*'part'"):
+    with pytest.raises(ConfigError, match=r"line 6: the call of `tasks.label.v1.valid` does not fit: .*'part'"):
         read_taskfile(whole, ["tasks.label.v1.valid.part=x"]).tasks()
 
 

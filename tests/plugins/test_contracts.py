@@ -1,0 +1,77 @@
+"""Every part of the installed catalog that has working halves keeps its contract, by being there."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from omniline import testing
+from omniline.plugins.manager import installed
+
+PICTURES = (
+    Image.fromarray(np.arange(48 * 40 * 3, dtype=np.uint8).reshape(48, 40, 3)),
+    Image.fromarray(np.arange(9 * 30, dtype=np.uint8).reshape(9, 30)),
+)
+TABLE = [["name", "legs"], ["cat", "4"], ["hen", "2"]]
+CASES = {
+    "text": ({}, ("a cat, a dog!", "", "Ünïcode 猫"), {}),
+    "struct": ({}, (TABLE, [["a"], ["b"]]), {}),
+    "phone": ({}, ("HH AH0 L OW1", "K AE1 T"), {}),
+    "category": ({}, ("cat", "dog"), {"closed_set": ("cat", "dog", "hen")}),
+    "box": ({}, ((0.1, 0.2, 0.5, 0.75), (0.0, 0.0, 1.0, 1.0)), {"same": lambda a, b: np.allclose(a, b, atol=1e-3)}),
+    "image": ({"size": 16, "patch": 8}, PICTURES, {}),
+    "timm": ({"model": "test_resnet", "size": 32, "stride": 16}, PICTURES, {}),
+}
+SMALL = {
+    "ofa": {"width": 32, "heads": 4, "ffn": 32, "encoder_layers": 1, "decoder_layers": 2, "positions": 32},
+    "decoder": {"width": 32, "heads": 4, "key_heads": 2, "ffn": 32, "layers": 2, "positions": 64},
+}
+HALVES = {"adapters": "codec", "backbones": "build", "losses": "build", "decoders": "build"}
+
+
+def parts(kind):
+    """The parts of one kind that have working halves."""
+    found = {name: entry.part for name, entry in installed().parts[kind].items()}
+    return {name: part for name, part in sorted(found.items()) if getattr(part, HALVES[kind])}
+
+
+def made(contract, name, **attributes):
+    return type(f"{contract.__name__}_{name}", (contract,), attributes)()
+
+
+def adapter(name, part):
+    settings, raws, more = CASES[name]
+    same = more.pop("same", None) if (more := dict(more)) else None
+    attributes = {"adapter": part(**settings), "raws": raws, **more}
+    if same:
+        attributes["same"] = lambda self, a, b: same(a, b)
+    return made(testing.AdapterContract, name, **attributes)
+
+
+def contracts():
+    for name, part in parts("adapters").items():
+        yield f"adapter {name}", adapter(name, part)
+    for name, part in parts("backbones").items():
+        yield f"backbone {name}", made(testing.BackboneContract, name, backbone=part(**SMALL[name]))
+    for name, part in parts("losses").items():
+        yield f"loss {name}", made(testing.LossContract, name, loss=part())
+    for name, part in parts("decoders").items():
+        yield f"decoder {name}", made(testing.DecoderContract, name, decoder=part(), closed=name == "closed_set")
+
+
+def promises():
+    for part, contract in contracts():
+        for name in sorted(dir(contract)):
+            if name.startswith("test_"):
+                yield pytest.param(contract, name, id=f"{part}: {name.removeprefix('test_')}")
+
+
+@pytest.mark.parametrize(("contract", "name"), list(promises()))
+def test_contract(contract, name):
+    getattr(contract, name)()
+
+
+def test_every_part_is_tried():
+    """What is installed and has halves has a case here."""
+    assert set(parts("adapters")) <= set(CASES)
+    assert set(parts("backbones")) <= set(SMALL)
+    assert len(parts("losses")) > 2 and len(parts("decoders")) > 2
