@@ -117,7 +117,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on a device; lengths stay plain numbers."""
-        return _moved(self, torch.device(device))
+        place = torch.device(device)
+        return self if self.order.device == place else _moved(self, place)
 
     def with_totals(self, totals: Mapping[str, int]) -> Batch:
         """The batch with the counts of its optimiser step."""
@@ -134,6 +135,11 @@ def _moved(value: Any, device: torch.device) -> Any:
         return value
     if isinstance(value, dict):
         return {name: _moved(item, device) for name, item in value.items()}
-    if isinstance(value, tuple) and not hasattr(value, "_fields") and value and not isinstance(value[0], int | float | str):
+    if (
+        isinstance(value, tuple)
+        and not hasattr(value, "_fields")
+        and value
+        and not isinstance(value[0], int | float | str)
+    ):
         return tuple(_moved(item, device) for item in value)
     return value

@@ -53,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A plugin that could not be loaded: its entry-point name, package and cause; `provides` are names it is known for."""
+    """A plugin that could not be loaded: its entry-point name, package and cause."""
 
     name: str
     package: str

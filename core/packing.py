@@ -105,9 +105,7 @@ class _Packer:
     def _ragged(self, lengths: list[int]) -> Ragged:
         return Ragged(tuple(lengths), max(lengths, default=0) if self.padded else None)
 
-    def _lay(
-        self, pieces: list[Piece], at: int, kinds: Any, roles: Any, grid: Any
-    ) -> tuple[Segment, ...]:
+    def _lay(self, pieces: list[Piece], at: int, kinds: Any, roles: Any, grid: Any) -> tuple[Segment, ...]:
         first, out = at, []
         for piece in pieces:
             encoded, end = piece.encoded, at + piece.encoded.rows
@@ -128,7 +126,9 @@ class _Packer:
             if piece.role == SUPERVISED:
                 objective = _predicting(wording.objectives, piece.slot)
                 if objective is not None:
-                    self._add(example, piece, objective, at, wording.slots[piece.slot].name if piece.slot >= 0 else "marks")
+                    self._add(
+                        example, piece, objective, at, wording.slots[piece.slot].name if piece.slot >= 0 else "marks"
+                    )
             at += piece.encoded.rows
 
     def _add(self, example: Example, piece: Piece, objective: Objective, at: int, name: str) -> None:

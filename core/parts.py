@@ -68,7 +68,13 @@ def declared(part: Part, catalog: Catalog) -> Declaration:
     Raises:
         PluginError: the part is not installed, or its settings no longer fit (another version of its package).
     """
-    kinds = {"adapter": "adapters", "loss": "losses", "decoder": "decoders", "backbone": "backbones", "metric": "metrics"}
+    kinds = {
+        "adapter": "adapters",
+        "loss": "losses",
+        "decoder": "decoders",
+        "backbone": "backbones",
+        "metric": "metrics",
+    }
     entry = catalog.entry(kinds[part.kind], part.name)
     try:
         made: Declaration = entry.part(**part.options())
@@ -150,7 +156,7 @@ def kind_of(table: tuple[PortSpec, ...], spec: PortSpec) -> int:
             return index
     raise PluginError(
         f"the model has no port for {spec.target} with these settings: it was built for "
-        f"{', '.join(s.name for s in table[1:])}; train it on a task that uses the new slot, or write the settings it has"
+        f"{', '.join(s.name for s in table[1:])}; train it on a task that uses the new slot, or write its settings"
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .catalog import Catalog
 from .codec import FORCED, GIVEN, SUPERVISED, Codec, Encoded, Mode, Reading
-from .errors import DataError
+from .errors import ConfigError, DataError
 from .example import Example, Piece, RowId, Stream
 from .near import nearest
 from .parts import PortSpec, adapter_of, declared, kind_of, make_codec, port_of
@@ -260,7 +260,10 @@ def _slot_reader(
     tries: list[Trie],
 ) -> SlotReader:
     adapter = adapter_of(slot, catalog)
-    codec = make_codec(adapter, slot.adapter.name, {"tokenizer": tokenizer, "closed_set": slot.closed_set})
+    try:
+        codec = make_codec(adapter, slot.adapter.name, {"tokenizer": tokenizer, "closed_set": slot.closed_set})
+    except (TypeError, ValueError) as cause:
+        raise ConfigError(f"slot `{slot.name}`: {cause}") from cause
     trie, members = -1, frozenset[str]()
     if slot.closed_set:
         members = frozenset(slot.closed_set)

@@ -169,7 +169,8 @@ def _settled(
     found: dict[str, tuple[str, ...]],
 ) -> SlotPlan:
     members = given.get(slot.name, given.get(slot.path))
-    wants = slot.closed_set == () or (slot.closed_set is None and members is not None and slot.side == "target")
+    needs = "closed_set" in task.catalog.adapter(slot.adapter.name).assets
+    wants = slot.closed_set == () or (slot.closed_set is None and (needs or (members is not None and slot.side == "target")))
     if not wants:
         return slot
     if slot.path not in found:

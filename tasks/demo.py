@@ -24,8 +24,8 @@ from .presets.samples import digit_rows, emoji_rows, english_rows
 from .report import Report, Score, Shot
 from .task import Task
 
-EMOJI = "[IMAGE:img,size=64,patch=8] what is this? -> [TEXT:name,max_length=32]"
-DIGIT = "[IMAGE:img,size=64,patch=8] which digit is written here? -> [TEXT:digit,closed_set]"
+EMOJI = "[IMAGE:img,size=48,patch=8] what is this? -> [TEXT:name,max_length=32]"
+DIGIT = "[IMAGE:img,size=48,patch=8] which digit is written here? -> [TEXT:digit,closed_set]"
 INFILL = 'what is the complete text of "[TEXT:text,mask_ratio=0.3,max_length=160]"? -> [TEXT:text,max_length=160]'
 
 CAVEATS = (
@@ -43,8 +43,8 @@ CAVEATS = (
 def tasks() -> list[Task]:
     """The demo's three tasks over the sample data."""
     return [
-        Task("emoji", EMOJI, train=emoji_rows(split="train"), valid=emoji_rows(split="valid"), weight=5.0),
-        Task("digit", DIGIT, train=digit_rows(split="train"), valid=digit_rows(split="valid"), weight=1.0),
+        Task("emoji", EMOJI, train=emoji_rows(split="train", size=48), valid=emoji_rows(split="valid", size=48), weight=5.0),
+        Task("digit", DIGIT, train=digit_rows(split="train", size=48), valid=digit_rows(split="valid", size=48), weight=1.0),
         Task("infill", INFILL, train=english_rows(split="train"), valid=english_rows(split="valid"), weight=2.0),
     ]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from .module import Module
 from .progress import Progress
 from .task import Task
 
-OWN = ("enable_progress_bar", "enable_model_summary", "logger", "enable_checkpointing")
+LOGGERS = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch")
 
 
 def fit(
@@ -70,8 +73,10 @@ def fit(
         raise ConfigError("backbone= and tokenizer= belong to a new model: leave them out, or leave out model=")
     if trainer is not None and trainer_settings:
         raise ConfigError(f"with your own trainer, `{next(iter(trainer_settings))}` must be set on it, not here")
+    own = trainer is None
     if trainer is None:
-        trainer = _trainer(trainer_settings)
+        with _quiet(own):
+            trainer = _trainer(trainer_settings)
     if fewer_page_faults:
         keep_pages()
     if model is None:
@@ -97,7 +102,8 @@ def fit(
         workers=workers,
         valid_rows=valid_rows,
     )
-    trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume is not None else None, weights_only=True)
+    with _quiet(own):
+        trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume is not None else None, weights_only=True)
     report_failures(module.failures)
     model.network.to("cpu")
     return model
@@ -120,3 +126,20 @@ def _trainer(settings: dict[str, Any]) -> L.Trainer:
     if "max_steps" not in settings and "max_epochs" not in settings and "max_time" not in settings:
         raise ConfigError("say how long to train: max_steps=, max_epochs= or max_time=")
     return L.Trainer(**{**defaults, **settings, "callbacks": callbacks})
+
+
+@contextmanager
+def _quiet(own: bool) -> Iterator[None]:
+    """Around a Trainer of our own: only Lightning's warnings, without one that torch draws from its tree utilities."""
+    levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in LOGGERS]
+    with warnings.catch_warnings():
+        if own:
+            warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            for logger, _ in levels:
+                logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in levels:
+                logger.setLevel(level)

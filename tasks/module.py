@@ -72,10 +72,6 @@ class Module(L.LightningModule):
         self._clock = time.perf_counter()
         self._tokens = 0
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """The batch's tensors to the device; its lengths stay plain numbers."""
-        return batch if device.type == "cpu" else batch.to(device)
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step from (seed, position), so that dropout does not depend on what ran before."""
         torch.manual_seed(mix(self.seed, "step", *batch.position, self.global_rank))

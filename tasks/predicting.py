@@ -17,8 +17,8 @@ from ..core.model import pool
 from ..core.networks import DecoderSearch
 from ..core.outputs import Output
 from ..core.packing import pack
-from ..core.parts import declared, working_half
-from ..core.plan import Part, Repeat, SlotPlan, uses, walk
+from ..core.parts import adapter_of, declared, working_half
+from ..core.plan import Branch, Part, Repeat, SlotPlan, Step, uses, walk
 from ..core.reader import Reader, SlotReader
 from ..core.rows import is_absent, is_list, missing_column, read_path
 from ..core.settings import settings_of
@@ -174,9 +174,10 @@ class Predictor:
 
     def _program(self) -> Program:
         steps: dict[int, Forced | Decode] = {}
+        needed = uses(first_branches(self.wording.target))
         for reader in self.slots:
             slot = reader.slot
-            if slot.side == "target":
+            if slot.index in needed:
                 steps[slot.index] = (
                     Forced(key=slot.index, kind=reader.kind) if slot.given else self._decode(slot, reader)
                 )
@@ -204,12 +205,11 @@ class Predictor:
 
     def _search(self, slot: SlotPlan) -> DecoderSearch:
         catalog = self.model.catalog
-        if self.decoder is None and not self.settings:
-            if slot.decoder is None:
+        part = slot.decoder
+        if part is None or self.decoder is not None or self.settings:
+            name = self.decoder or (part.name if part else adapter_of(slot, catalog).default_decoder())
+            if name is None:
                 raise ConfigError(f"slot `{slot.name}` has no decoder: write `decoder=` in the slot")
-            part = slot.decoder
-        else:
-            name = self.decoder or (slot.decoder.name if slot.decoder else "greedy")
             declaration = catalog.decoder(name)
             known = settings_of(declaration)
             unknown = [key for key in self.settings if key not in known]
@@ -253,6 +253,11 @@ class Predictor:
         limit = reader.slot.limit
         encoded: Encoded = reader.codec.encode(value, Reading(side="target", mode="predict", limit=limit))
         return replace(encoded, labels={})
+
+
+def first_branches(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The steps that are predicted: of a ranking the preferred branch."""
+    return tuple(s for step in steps for s in (step.branches[0] if isinstance(step, Branch) else (step,)))
 
 
 def _each(answer: Any, change: Any) -> Any:
