@@ -6,11 +6,13 @@ is in `instructions/codes.py`; this file holds only the values that travel.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 PRINTED = 10
+WIDEST = 160
 Severity = Literal["error", "warning"]
 
 
@@ -130,21 +132,48 @@ def render(diagnostic: Diagnostic) -> str:
 
 
 def carets(text: str, span: Span, labels: Iterable[Label]) -> list[str]:
-    """The lines of `text` that hold marks, each followed by one caret line per mark."""
+    """The lines of `text` that hold marks, each followed by one caret line per mark; long lines are cut around it."""
     marks = list(labels)
     if not any(label.span == span for label in marks):
         marks.insert(0, Label(span, ""))
     marks.sort(key=lambda label: (label.span.start, label.span.end))
     out: list[str] = []
-    shown = -1
+    shown = None
     for label in marks:
         start = min(max(label.span.start, 0), len(text))
-        first = text.rfind("\n", 0, start) + 1
-        last = text.find("\n", start)
-        last = len(text) if last < 0 else last
-        if first != shown:
-            out.append("  | " + text[first:last].replace("\t", " "))
-            shown = first
-        width = max(min(label.span.end, last) - start, 1)
-        out.append(("  | " + " " * (start - first) + "^" * width + " " + label.text).rstrip())
+        first, last = _excerpt(text, start)
+        if (first, last) != shown:
+            head, tail = "\u2026" if text[first - 1 : first] not in ("", "\n") else "", text[last : last + 1]
+            out.append("  | " + head + _shown(text[first:last]) + ("\u2026" if tail not in ("", "\n") else ""))
+            shown = (first, last)
+        before = bool(text[first - 1 : first] not in ("", "\n")) + _columns(text[first:start])
+        width = max(_columns(text[start : min(label.span.end, last)]), 1)
+        out.append(("  | " + " " * before + "^" * width + " " + label.text).rstrip())
     return out
+
+
+def _excerpt(text: str, start: int) -> tuple[int, int]:
+    """The line that holds `start`, or a stretch of it when it is long."""
+    first = text.rfind("\n", 0, start) + 1
+    last = text.find("\n", start)
+    last = len(text) if last < 0 else last
+    if last - first <= WIDEST:
+        return first, last
+    low = max(first, min(start - WIDEST // 3, last - WIDEST))
+    return low, min(low + WIDEST, last)
+
+
+def _shown(text: str) -> str:
+    """The text with one harmless character for each one that would move the carets or the terminal."""
+    return "".join(char if unicodedata.category(char) not in ("Cc", "Cs") else _stand_in(char) for char in text)
+
+
+def _stand_in(char: str) -> str:
+    return " " if char == "\t" else "\ufffd"
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal the text takes: East Asian letters take two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char) for char in text)
