@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..core.catalog import Catalog
 from ..core.errors import Label, Span
@@ -19,12 +19,12 @@ PREFIXES = ("adapter", "loss", "decoder", "reward")
 PROVIDERS = (("adapters", "adapter"), ("losses", "loss"), ("decoders", "decoder"), ("rewards", "reward"))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Universal:
     """A slot's universal attributes: typed values, and where each was written."""
 
-    values: dict[str, Value] = field(default_factory=dict)
-    places: dict[str, Attribute] = field(default_factory=dict)
+    values: Mapping[str, Value]
+    places: Mapping[str, Attribute]
 
     def span(self, key: str, slot: Slot) -> Span:
         """Where a key's value stands, or the slot's inside when it is a default."""
@@ -55,7 +55,8 @@ def split(
 
     `legal` are the universal keys that may stand here, `place` says where that is.
     """
-    universal = Universal()
+    values: dict[str, Value] = {}
+    places: dict[str, Attribute] = {}
     choosing: list[Attribute] = []
     rest: list[Attribute] = []
     seen: dict[str, Attribute] = {}
@@ -73,11 +74,11 @@ def split(
             _misplaced(key, attribute, legal, place, findings)
         else:
             try:
-                universal.values[key] = typed(UNIVERSAL[key], attribute, findings)
-                universal.places[key] = attribute
+                values[key] = typed(UNIVERSAL[key], attribute, findings)
+                places[key] = attribute
             except Wrong:
                 continue
-    return universal, choosing, rest
+    return Universal(values, places), choosing, rest
 
 
 def chosen_adapter(choosing: list[Attribute], catalog: Catalog, findings: Findings) -> AdapterChoice | None:
@@ -153,7 +154,7 @@ def route(
 def _stands(attribute: Attribute, owner: Found, key: str, place: str, findings: Findings) -> bool:
     """Whether a setting may be written on this side."""
     sides = owner.offers[key].sides
-    if ("target" if place == "the target side" else "source") in sides:
+    if _side(place) in sides:
         return True
     findings.error(
         "OL201",
@@ -163,6 +164,10 @@ def _stands(attribute: Attribute, owner: Found, key: str, place: str, findings: 
         help=f"write it on a {' or '.join(sides)} slot",
     )
     return False
+
+
+def _side(place: str) -> str:
+    return "target" if place == "the target side" else "source"
 
 
 def _owner(
@@ -197,8 +202,9 @@ def _unknown(
     slot: Slot, attribute: Attribute, owners: Sequence[Found], catalog: Catalog, findings: Findings, place: str
 ) -> None:
     prefix, dot, last = attribute.key.rpartition(".")
-    legal = [key for owner in owners for key in owner.offers]
-    legal += [f"{owner.kind}.{key}" for owner in owners for key in owner.offers] if dot else _universal(place)
+    here = [(owner.kind, key) for owner in owners for key, one in owner.offers.items() if _side(place) in one.sides]
+    legal = [key for _, key in here]
+    legal += [f"{kind}.{key}" for kind, key in here] if dot else _universal(place)
     near = nearest(attribute.key, legal)
     elsewhere = _provider(slot, last, prefix, owners, catalog)
     if near:
