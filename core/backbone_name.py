@@ -1,12 +1,19 @@
-"""A backbone's name, as a model is asked for: `<name>-<size>`, `<name>:<argument>`, or `<name>` alone."""
+"""A backbone's name, as a model is asked for: `<name>-<size>`, `<name>:<argument>`, or `<name>` alone.
+
+Settings may follow behind commas: `ofa-tiny,dropout=0.1`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .backbone import Backbone
 from .catalog import Catalog
-from .errors import PluginError
+from .errors import ConfigError, PluginError
 from .near import nearest
-from .settings import settings_of
+from .settings import Setting, Value, settings_of
+
+BOOLS = {"true": True, "false": False}
 
 
 def resolve_backbone(name: str, catalog: Catalog) -> Backbone:
@@ -14,9 +21,16 @@ def resolve_backbone(name: str, catalog: Catalog) -> Backbone:
 
     Raises:
         PluginError: no such backbone, no such size, or it takes no argument; the message lists what there is.
+        ConfigError: a setting behind a comma that the backbone does not have, or a value that does not suit it.
     """
     if not isinstance(name, str):
         raise TypeError(f"a backbone's name must be text, but is {type(name).__name__}")
+    name, *written = name.split(",")
+    made = _named(name, catalog)
+    return replace(made, **_settings(name, made, written)) if written else made
+
+
+def _named(name: str, catalog: Catalog) -> Backbone:
     base, colon, argument = name.partition(":")
     if colon:
         return _with_argument(base, argument, catalog)
@@ -71,3 +85,42 @@ def _sized(base: str, size: str, catalog: Catalog) -> Backbone:
         sizes = ", ".join(f"`{base}-{known}`" for known in declared.sizes) or "none"
         raise PluginError(f"the backbone `{base}` has no size `{size}`; {hint}its sizes are {sizes}")
     return declared(**declared.sizes[size])
+
+
+def _settings(name: str, made: Backbone, written: list[str]) -> dict[str, Value]:
+    """The settings that stand behind the name, as values."""
+    known = settings_of(type(made))
+    found: dict[str, Value] = {}
+    for item in written:
+        key, equals, text = (part.strip() for part in item.partition("="))
+        if not equals:
+            raise ConfigError(f"behind the backbone `{name}` must stand settings, `,dropout=0.1`, but there is `{item}`")
+        if key not in known:
+            near = nearest(key, known)
+            hint = f"; did you mean `{near}`?" if near else f" (settings: {', '.join(known)})"
+            raise ConfigError(f"the backbone `{name}` has no setting `{key}`{hint}")
+        if key in found:
+            raise ConfigError(f"the setting `{key}` of the backbone `{name}` is given twice")
+        found[key] = _value(name, known[key], text)
+    return found
+
+
+def _value(name: str, setting: Setting, text: str) -> Value:
+    """A setting's value from its text, within its range."""
+    what = f"the setting `{setting.name}` of the backbone `{name}`"
+    value: int | float | bool | str
+    try:
+        if setting.kind == "bool":
+            value = BOOLS[text.lower()]
+        else:
+            value = int(text) if setting.kind == "int" else float(text) if setting.kind == "float" else text
+    except (KeyError, ValueError) as cause:
+        words = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+        raise ConfigError(f"{what} must be {words[setting.kind]}, but is `{text}`") from cause
+    if setting.choices and value not in setting.choices:
+        raise ConfigError(f"{what} must be one of {', '.join(map(str, setting.choices))}, but is `{text}`")
+    low, high = setting.at_least, setting.at_most
+    if not isinstance(value, str) and not ((low is None or value >= low) and (high is None or value <= high)):
+        most = "" if high is None else f" and at most {high:g}"
+        raise ConfigError(f"{what} must be at least {low if low is not None else float('-inf'):g}{most}, but is {text}")
+    return value

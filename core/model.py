@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from .errors import PluginError
 from .layout import Layout
 from .loss import Loss
 from .networks import BackboneNetwork, LossRows
-from .parts import PortSpec, declared, make_port, working_half
+from .parts import PortSpec, bare_spec, declared, make_port, working_half
 from .plan import Part
 from .port import Port
 
@@ -43,6 +43,7 @@ class Network(nn.Module):
         losses: every loss that the plans name; those with weights are modules of the network.
         catalog: where declarations are found.
         assets: what ports ask for besides settings, such as the tokenizer.
+        loaded: names of ports whose weights are loaded afterwards, so that no pretrained ones are fetched for them.
     """
 
     def __init__(
@@ -53,13 +54,15 @@ class Network(nn.Module):
         *,
         catalog: Catalog,
         assets: Mapping[str, Any],
+        loaded: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.table = tuple(table)
         made = working_half(backbone.build, f"the backbone `{type(backbone).__qualname__}`")
         self.backbone = made(kinds=len(self.table), **backbone.settings())
         width = self.backbone.width
-        self.ports = nn.ModuleDict({spec.name: make_port(spec, width, assets) for spec in self.table})
+        specs = [bare_spec(spec, catalog) if spec.name in loaded else spec for spec in self.table]
+        self.ports = nn.ModuleDict({spec.name: make_port(spec, width, assets) for spec in specs})
         self.loss_parts: dict[Part, Any] = {}
         self.losses = nn.ModuleDict()
         self.add_losses(losses, catalog)

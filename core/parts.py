@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .adapter import Adapter
@@ -15,9 +15,10 @@ from .catalog import Catalog
 from .errors import PluginError
 from .near import nearest
 from .plan import Part, Plan, SlotPlan
-from .settings import Declaration, Value
+from .settings import Declaration, Value, settings_of
 
 MARKS = "marks"
+MARKS_PORT = "omniline.core.marks:Marks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ def port_table(plans: Iterable[Plan], catalog: Catalog, known: Iterable[PortSpec
 
     Ports already `known` keep their places and names; new ones follow.
     """
-    table = list(known) or [PortSpec(name=MARKS, target="omniline.core.marks:Marks")]
+    table = list(known) or [PortSpec(name=MARKS, target=MARKS_PORT)]
     wanted: dict[tuple[object, ...], PortSpec] = {}
     for plan in plans:
         specs = [port_of(plan.prompt, None, catalog)] if plan.prompt.name else []
@@ -135,14 +136,28 @@ def _named(spec: PortSpec, taken: set[str]) -> PortSpec:
     name, count = spec.name, 2
     while name in taken:
         name, count = f"{spec.name}_{count}", count + 1
-    return PortSpec(
-        name=name,
-        target=spec.target,
-        settings=spec.settings,
-        closed_set=spec.closed_set,
-        assets=spec.assets,
-        package=spec.package,
-    )
+    return replace(spec, name=name)
+
+
+def owner_of(spec: PortSpec, catalog: Catalog) -> type[Adapter] | None:
+    """The installed adapter that declares this port, with its assets and all its weight-shaping settings."""
+    wanted = {name for name, _ in spec.settings}
+    for entry in catalog.parts.get("adapters", {}).values():
+        part = entry.part
+        if isinstance(part, type) and issubclass(part, Adapter) and part.port == spec.target:
+            shaping = {name for name, known in settings_of(part).items() if not known.data_only}
+            if shaping == wanted and tuple(part.assets) == spec.assets:
+                return part
+    return None
+
+
+def bare_spec(spec: PortSpec, catalog: Catalog) -> PortSpec:
+    """The same port without weights to start from, for one whose weights are loaded afterwards."""
+    owner = owner_of(spec, catalog)
+    if owner is None:
+        return spec
+    made: Adapter = owner(**dict(spec.settings))
+    return replace(spec, settings=tuple(made.bare().port_settings().items()))
 
 
 def kind_of(table: tuple[PortSpec, ...], spec: PortSpec) -> int:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from ..core.backbone_name import resolve_backbone
 from ..core.catalog import Catalog
 from ..core.errors import BundleError, PlanError, PluginError
-from ..core.parts import PortSpec
+from ..core.parts import MARKS, MARKS_PORT, PortSpec, owner_of
 from ..core.plan import Plan
 from ..plugins.manager import installed
 from .tokenizing import read_tokenizer
@@ -68,8 +68,9 @@ def _write(model: Model, folder: Path) -> None:
 def _description(model: Model, tied: dict[str, str]) -> dict[str, Any]:
     packages = {spec.package for spec in model.table if spec.package}
     owners = {p.package: p.version for plan in model.plans.values() for p in plan.parts if p.package}
-    backbone = model.catalog.entry("backbones", model.backbone_name.split(",")[0].split(":")[0].partition("-")[0])
-    owners.setdefault(backbone.owner.package, backbone.owner.version)
+    for entry in model.catalog.parts["backbones"].values():
+        if entry.part is type(model.backbone):
+            owners.setdefault(entry.owner.package, entry.owner.version)
     return {
         "backbone": model.backbone_name,
         "ports": [_port_json(spec) for spec in model.table],
@@ -148,6 +149,7 @@ def _rebuilt(place: Path, about: dict[str, Any], catalog: Catalog, has_tokenizer
     except (KeyError, TypeError, ValueError, PlanError) as cause:
         raise BundleError(f"{place / MODEL} cannot be read: {cause}") from cause
     _check_plugins(place, plugins, plans, catalog)
+    _check_ports(place, table, catalog)
     text = (place / TOKENIZER).read_text(encoding="utf-8") if has_tokenizer else None
     model = Model(
         backbone=resolve_backbone(name, catalog),
@@ -156,6 +158,7 @@ def _rebuilt(place: Path, about: dict[str, Any], catalog: Catalog, has_tokenizer
         tokenizer=read_tokenizer(text, catalog),
         catalog=catalog,
         plans=plans,
+        loaded=True,
     )
     model.network.load_state_dict(_weights(place, model, tied))
     model.network.eval()
@@ -170,6 +173,18 @@ def _check_plugins(place: Path, plugins: dict[str, str], plans: dict[str, Plan],
             what = f" (for {', '.join(parts)})" if parts else ""
             raise PluginError(
                 f"{place}: the bundle needs the package `{package}` {version}{what}, which is not installed: install it"
+            )
+
+
+def _check_ports(place: Path, table: list[PortSpec], catalog: Catalog) -> None:
+    """Only what the catalog's adapters declare may be made; nothing that a bundle alone names is imported."""
+    if not table or table[0] != PortSpec(name=MARKS, target=MARKS_PORT):
+        raise BundleError(f"{place / MODEL}: the first port must be `{MARKS}`")
+    for spec in table[1:]:
+        if owner_of(spec, catalog) is None:
+            raise BundleError(
+                f"{place / MODEL}: the port `{spec.name}` is {spec.target} with these settings, which no installed "
+                "adapter declares: it was saved with other parts, or changed"
             )
 
 

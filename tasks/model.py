@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
@@ -52,23 +52,26 @@ class Model:
         tokenizer: Any,
         catalog: Catalog,
         plans: Mapping[str, Plan],
+        loaded: bool = False,
     ) -> None:
+        """`loaded`: all weights are loaded afterwards, so that no pretrained ones are fetched."""
         self.backbone, self.backbone_name = backbone, backbone_name
         self.table = tuple(table)
         self.tokenizer = tokenizer
         self.catalog = catalog
         self.plans = dict(plans)
-        self.network = self._make()
+        self.network = self._make({spec.name for spec in table} if loaded else set())
         self._bounds: dict[int, Bound] = {}
-        self._readers: dict[str, Reader] = {}
+        self._readers: dict[str, tuple[Bound, Reader]] = {}
 
-    def _make(self) -> Network:
+    def _make(self, loaded: Collection[str]) -> Network:
         return Network(
             self.table,
             self.backbone,
             losses_of(self.plans.values()),
             catalog=self.catalog,
             assets={"tokenizer": self.tokenizer},
+            loaded=loaded,
         )
 
     @classmethod
@@ -117,19 +120,19 @@ class Model:
         """Make ready for more tasks: new ports and losses are added, what is there keeps its weights."""
         mixture = mixture_of(tasks)
         judge_context(mixture, self.backbone_name, self.catalog)
-        for task in mixture:
-            self.plans[task.name] = self.bound(task).plan
-        self._readers.clear()
-        table = port_table(self.plans.values(), self.catalog, known=self.table)
+        plans = self.plans | {task.name: self.bound(task).plan for task in mixture}
+        table = port_table(plans.values(), self.catalog, known=self.table)
         for task in mixture:
             _check_rows(self.bound(task), table, self.tokenizer, self.backbone)
+        self.plans = plans
+        self._readers.clear()
         if table == self.table:
             self.network.add_losses(losses_of(self.plans.values()), self.catalog)
             return
         old, device, self.table = self.network, self.device, table
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(seed, "weights"))
-            self.network = self._make().to(device)
+            self.network = self._make({spec.name for spec in old.table}).to(device)
         _copy_weights(old, self.network)
 
     @property
@@ -145,10 +148,11 @@ class Model:
 
     def reader(self, bound: Bound) -> Reader:
         """A reader of the task's rows for this model's ports."""
-        name = bound.task.name
-        if name not in self._readers:
-            self._readers[name] = self._reader(name, bound.plan)
-        return self._readers[name]
+        held = self._readers.get(bound.task.name)
+        if held is None or held[0] is not bound:
+            held = bound, self._reader(bound.task.name, self._with_known_sets(bound.plan))
+            self._readers[bound.task.name] = held
+        return held[1]
 
     def _reader(self, name: str, plan: Plan) -> Reader:
         return make_reader(
@@ -180,6 +184,10 @@ class Model:
         for known in self.plans.values():
             if known.text == plan.text:
                 return known
+        return self._with_known_sets(plan)
+
+    def _with_known_sets(self, plan: Plan) -> Plan:
+        """The plan, with the members that a known task's slot of the same name has where its own are not known."""
         sets = {s.name: s.closed_set for known in self.plans.values() for s in known.slots if s.closed_set}
         wordings = tuple(
             replace(
@@ -280,16 +288,15 @@ def _check_rows(bound: Bound, table: tuple[PortSpec, ...], tokenizer: Any, backb
 
 
 def _copy_weights(old: Network, new: Network) -> None:
-    """Weights that are in both; where a table has grown with the number of ports, its first rows."""
+    """Weights that are in both; of a table that has grown with the number of ports, its first entries."""
     source = old.state_dict()
     with torch.no_grad():
         for name, value in new.state_dict().items():
             had = source.get(name)
             if had is None:
                 continue
-            if had.shape == value.shape:
-                value.copy_(had)
-            elif had.shape[1:] == value.shape[1:] and had.shape[0] < value.shape[0]:
-                value[: had.shape[0]].copy_(had)
-            else:
+            grown = [dim for dim, (a, b) in enumerate(zip(had.shape, value.shape, strict=True)) if a != b]
+            if len(grown) > 1 or any(had.shape[dim] > value.shape[dim] for dim in grown):
                 raise BundleError(f"the weight `{name}` changes from {tuple(had.shape)} to {tuple(value.shape)}")
+            known = value.narrow(grown[0], 0, had.shape[grown[0]]) if grown else value
+            known.copy_(had)
