@@ -22,7 +22,7 @@ from .values import ANY_SIDE, MATCHING, UNIVERSAL
 
 Role = Literal["source", "target", "match"]
 
-PLACES = {"source": "the source side", "target": "the target side", "match": "a slot beside `<->`"}
+PLACES = {"source": "the source side", "target": "the target side", "match": "a side of `<->`"}
 LEGAL = {"source": (*ANY_SIDE, "loss", "weight"), "target": tuple(UNIVERSAL), "match": MATCHING}
 USUAL_LOSS = {"rollout": "gspo", "rank": "bradley_terry", "match": "contrastive"}
 

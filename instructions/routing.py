@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.catalog import Catalog
-from ..core.errors import Label, Span
+from ..core.errors import Fix, Label, Span
 from ..core.near import nearest
 from ..core.settings import Value
 from .aliases import KEYS, SPELLINGS, names_for
@@ -205,6 +205,8 @@ def _unknown(
     here = [(owner.kind, key) for owner in owners for key, one in owner.offers.items() if _side(place) in one.sides]
     legal = [key for _, key in here]
     legal += [f"{kind}.{key}" for kind, key in here] if dot else _universal(place)
+    if _list_member(slot, attribute, owners, findings):
+        return
     near = nearest(attribute.key, legal)
     elsewhere = _provider(slot, last, prefix, owners, catalog)
     if near:
@@ -217,12 +219,34 @@ def _unknown(
         help = f"legal here: {' '.join(dict.fromkeys([*legal, *_universal(place)]))}"
     findings.error(
         "OL200",
-        f"unknown attribute `{attribute.key}` of a {slot.type} slot on {place}",
+        f"unknown attribute `{attribute.key}` of the {slot.type} slot on {place}",
         attribute.key_span,
         notes=(elsewhere,) if elsewhere and near else (),
         help=help,
         fix=near,
     )
+
+
+def _list_member(slot: Slot, attribute: Attribute, owners: Sequence[Found], findings: Findings) -> bool:
+    """Whether the word after a comma was meant for the list before it, as in `closed_set=yes,no`; it is reported."""
+    number = slot.attributes.index(attribute)
+    before = slot.attributes[number - 1] if number else None
+    if before is None or before.values is None or attribute.values is not None:
+        return False
+    lists = {key for owner in owners for key, one in owner.offers.items() if one.kind == "list"} | {"closed_set"}
+    if KEYS.get(before.key, before.key) not in lists:
+        return False
+    gap = Span(before.span.end, attribute.span.start)
+    listed = findings.source.text[before.span.start : gap.start]
+    findings.error(
+        "OL200",
+        f"unknown attribute `{attribute.key}` of the {slot.type} slot",
+        attribute.key_span,
+        labels=(Label(before.span, "a list ends at its comma"), Label(attribute.key_span, "so this is an attribute")),
+        help=f"members of a list are parted by `|`: `{listed}|{attribute.key}`",
+        fixes=(Fix(gap, "|"),),
+    )
+    return True
 
 
 def _universal(place: str) -> list[str]:

@@ -112,6 +112,7 @@ class _Finish:
                 self._placed(entry, grouped)
             at = right + 1
         self._judge(out, grouped)
+        self._doubled(out)
         return out
 
     def _touching(self, gt: Gt, entries: list[Entry], left: int | None, right: int | None) -> None:
@@ -125,6 +126,25 @@ class _Finish:
             help=r"a ranking is `[TEXT:best] > [TEXT:worse]`; a literal one is `\>`",
             fix=r"\>",
         )
+
+    def _doubled(self, entries: list[Entry]) -> None:
+        """Warn of `>>` between two target slots, which is text."""
+        if self.side == "source" or self.arrow == "<->":
+            return
+        for left, entry, right in zip(entries, entries[1:], entries[2:], strict=False):
+            if not (isinstance(entry, Text) and isinstance(left, Slot) and isinstance(right, Slot)):
+                continue
+            written = self.text[entry.span.start : entry.span.end]
+            run = written.strip()
+            if len(run) > 1 and not run.strip(">"):
+                start = entry.span.start + written.index(run)
+                self.findings.warning(
+                    "OL123",
+                    f"`{run}` between two slots is text",
+                    Span(start, start + len(run)),
+                    help="a ranking has exactly one `>`",
+                    fix=">",
+                )
 
     def _placed(self, gt: Gt, grouped: bool) -> None:
         where = "inside a group" if grouped else "on the source side" if self.side == "source" else "beside `<->`"

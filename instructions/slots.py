@@ -25,6 +25,7 @@ QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 ESCAPED = re.compile(r'\\(["\\])')
 AFTER_QUOTE = re.compile(r"\s*[,|\]\uff0c]")
 KEY = re.compile(r"[A-Za-z_]\w*(?:\.\w+)?")
+COLON = re.compile(r"([A-Za-z_]\w*(?:\.\w+)?)[ \t]*:[ \t]*([^\s,=|:\"\[\]]+)")
 TYPE = re.compile(r"[A-Z][A-Z0-9_]*")
 NEST = re.compile(r"\[\s*((?:\[[^\[\]]*\]\s*)+)\](\s*[*+])?")
 FORGOTTEN = re.compile(r"\[\s*\w+(?:\s*:\s*[\w-]+(?:\.[\w-]+)*)?(?:\s*,\s*\w+(?:\s*=\s*[^\s,=|\"\[\]]+)?)*")
@@ -237,8 +238,9 @@ def _name(text: str, name: str, span: Span, colon: int, findings: Findings) -> b
     fix = help = None
     gap = re.fullmatch(r"([\w.-]+)\s*[\s;]\s*([A-Za-z_][\w.]*\s*(?:=\s*[^\s=]+)?)", name)
     if gap:
-        fix = f"{gap[1]},{gap[2]}"
-        help = f"attributes follow a `,`: `{fix}`"
+        mended = f"{gap[1]},{gap[2]}"
+        fix = mended if "=" in mended or ";" in name else None
+        help = f"attributes follow a `,`: `{mended}`" + ("" if fix else '; another column is `column="..."`')
     else:
         help = 'names are letters, digits, `_`, `-` and dots; any other column is `column="..."`'
     findings.error("OL107", f"`{text[span.start : span.end]}` is not a name", span, help=help, fix=fix)
@@ -254,6 +256,10 @@ def _attribute(text: str, flat: str, at: int, span: Span, findings: Findings) ->
     key, equals, _ = piece.partition("=")
     key = key.rstrip()
     key_span = Span(span.start, span.start + max(len(key), 1))
+    if colon := COLON.fullmatch(piece):
+        mended = f"{colon[1]}={colon[2]}"
+        findings.error("OL108", f"`{piece}` is not an attribute", span, help=f"write `{mended}`", fix=mended)
+        return None
     if not KEY.fullmatch(key):
         findings.error(
             "OL108",

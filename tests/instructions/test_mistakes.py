@@ -89,6 +89,7 @@ MISTAKES = [
     ("-> [TEXT:a] > [TEXT:b] x «[TEXT:c] > [TEXT:d]»", "OL121", r"`\>`"),
     ("-> [TEXT:a] > «[IMAGE:b]»", "OL122", r"`\>`"),
     ("[TEXT:a] -> [TEXT:b] «>» x", "OL123", r"`\>`"),
+    ("[TEXT:a] -> [TEXT:b] «>>» [TEXT:c]", "OL123", "exactly one `>`"),
     # the whole
     ("«what is it? -> that»", "OL124", "[TEXT:name]"),
     ("«->»", "OL124", "[TEXT:name]"),
@@ -101,6 +102,10 @@ MISTAKES = [
     ("[BOX:b] -> ( [«BOX:b»] )*", "OL132", "one column"),
     ("[TEXT:a,column=x] -> [TEXT:a,column=«y»]", "OL133", "rename"),
     # attributes
+    ("[TEXT:a] -> [TEXT:b,closed_set=yes,«no»]", "OL200", "closed_set=yes|no"),
+    ("-> [CHAT:a,holds=text,«image»]", "OL200", "holds=text|image"),
+    ("[TEXT:a,«mask_ratio:0.3»] -> [TEXT:b]", "OL108", "`mask_ratio=0.3`"),
+    ("[TEXT:«my picture»] -> [TEXT:b]", "OL107", "column="),
     ("[TEXT:a] -> [TEXT:b,«max_lenght»=5]", "OL200", "did you mean `max_length`?"),
     ("[TEXT:a,«mask_ration»=0.3] -> [TEXT:b]", "OL200", "did you mean `mask_ratio`?"),
     ("[IMAGE:a,«model»=resnet50] -> [TEXT:b]", "OL200", "adapter=timm"),
