@@ -165,6 +165,8 @@ def _excerpt(text: str, start: int) -> tuple[int, int]:
 
 def _shown(text: str) -> str:
     """The text with one harmless character for each one that would move the carets or the terminal."""
+    if text.isprintable():
+        return text
     return "".join(char if unicodedata.category(char) not in ("Cc", "Cs") else _stand_in(char) for char in text)
 
 

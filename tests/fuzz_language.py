@@ -183,8 +183,9 @@ def torture(text: str, catalog: Catalog, *, deep: bool) -> bool:
         nodes = None
     if nodes is not None:
         spelled = spell(nodes)
-        assert parse(spelled) == nodes, f"{text!r} is spelled {spelled!r}, which reads otherwise"
-        assert str(parse(spelled)) == spelled, f"{spelled!r} is not a fixed point"
+        again = parse(spelled)
+        assert again == nodes, f"{text!r} is spelled {spelled!r}, which reads otherwise"
+        assert spell(again) == spelled, f"{spelled!r} is not a fixed point"
     try:
         plan = compile(text, catalog=catalog, backbone="ofa-tiny" if deep else None)
     except InstructionError as error:
