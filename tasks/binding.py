@@ -170,8 +170,8 @@ def _settled(
 ) -> SlotPlan:
     members = given.get(slot.name, given.get(slot.path))
     needs = "closed_set" in task.catalog.adapter(slot.adapter.name).assets
-    wants = slot.closed_set == () or (slot.closed_set is None and (needs or (members is not None and slot.side == "target")))
-    if not wants:
+    named = members is not None and slot.side == "target"
+    if slot.closed_set or (slot.closed_set is None and not needs and not named):
         return slot
     if slot.path not in found:
         found[slot.path] = tuple(map(str, members)) if members is not None else _distinct(slot, task, rows)
@@ -195,8 +195,8 @@ def _distinct(slot: SlotPlan, task: Task, rows: Mapping[Split, Rows]) -> tuple[s
             ]
         )
     members: set[str] = set()
-    for index in range(len(train)):
-        for value in _flat(read_path(train[index], slot.path)):
+    for found in train.values(slot.path):
+        for value in _flat(found):
             members.add(value if isinstance(value, str) else str(value))
         if len(members) > MOST_MEMBERS:
             raise InstructionError(

@@ -149,7 +149,7 @@ class DataModule(L.LightningDataModule):
         """
         if state_dict["seed"] != self.seed:
             raise ConfigError(
-                f"the checkpoint's stream has seed {state_dict['seed']}, but this run has seed {self.seed}: pass the same"
+                f"the checkpoint's stream has seed {state_dict['seed']}, but this run has {self.seed}: pass the same"
             )
         self.position = Position(int(state_dict["window"]), int(state_dict["step"]))
 

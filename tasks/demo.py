@@ -27,11 +27,13 @@ from .task import Task
 EMOJI = "[IMAGE:img,size=48,patch=8] what is this? -> [TEXT:name,max_length=32]"
 DIGIT = "[IMAGE:img,size=48,patch=8] which digit is written here? -> [TEXT:digit,closed_set]"
 INFILL = 'what is the complete text of "[TEXT:text,mask_ratio=0.3,max_length=160]"? -> [TEXT:text,max_length=160]'
+SIZE = 48
+SPLITS = ("train", "valid")
 
 CAVEATS = (
     "Emoji: training and held-out pictures show the same 200 drawings; what is new is the place, size, angle and "
     "background. The number does not say that another artist's drawing, or an emoji outside the 200, would be named.",
-    "Digits: held-out scans are other scans, but the data do not say who wrote which, so a writer may be in both halves.",
+    "Digits: held-out scans are other scans, but the data do not say who wrote which: a writer may be in both halves.",
     "Infilling: a word counts when it stands in the answer and not in what was visible; word order is not judged. The "
     "texts are dictionary definitions, more regular than running text.",
     "Held-out rows were looked at while the demo's settings were chosen, so the figures are a little kind to it.",
@@ -42,10 +44,13 @@ CAVEATS = (
 
 def tasks() -> list[Task]:
     """The demo's three tasks over the sample data."""
+    emoji = {split: emoji_rows(split=split, size=SIZE) for split in SPLITS}
+    digit = {split: digit_rows(split=split, size=SIZE) for split in SPLITS}
+    english = {split: english_rows(split=split) for split in SPLITS}
     return [
-        Task("emoji", EMOJI, train=emoji_rows(split="train", size=48), valid=emoji_rows(split="valid", size=48), weight=5.0),
-        Task("digit", DIGIT, train=digit_rows(split="train", size=48), valid=digit_rows(split="valid", size=48), weight=1.0),
-        Task("infill", INFILL, train=english_rows(split="train"), valid=english_rows(split="valid"), weight=2.0),
+        Task("emoji", EMOJI, train=emoji["train"], valid=emoji["valid"], weight=5.0),
+        Task("digit", DIGIT, train=digit["train"], valid=digit["valid"], weight=1.0),
+        Task("infill", INFILL, train=english["train"], valid=english["valid"], weight=2.0),
     ]
 
 
@@ -60,9 +65,7 @@ def run(argv: Sequence[str]) -> int:
     console = Console(stderr=True)
     learned = tasks()
     for task in learned:
-        console.print(
-            f"[bold]{task.name}[/bold]  {task.plan.text}".replace("[IMAGE", r"\[IMAGE").replace("[TEXT", r"\[TEXT")
-        )
+        console.print(f"{task.name}: {task.plan.text}", markup=False, highlight=False, soft_wrap=True)
     began = time.perf_counter()
     model, history = train(learned, options.minutes, options.steps, options.seed)
     minutes = (time.perf_counter() - began) / 60

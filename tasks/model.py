@@ -251,7 +251,8 @@ class Model:
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.network.parameters())
         ports = ", ".join(spec.name for spec in self.table[1:])
-        return f"Model({self.backbone_name}, {count / 1e6:.1f}M parameters, ports: {ports}, tasks: {', '.join(self.plans)})"
+        tasks = ", ".join(self.plans)
+        return f"Model({self.backbone_name}, {count / 1e6:.1f}M parameters, ports: {ports}, tasks: {tasks})"
 
 
 def losses_of(plans: Iterable[Plan]) -> list[Part]:

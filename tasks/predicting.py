@@ -186,8 +186,8 @@ class Predictor:
     def _decode(self, slot: SlotPlan, reader: SlotReader) -> Decode:
         if slot.closed_set == ():
             raise ConfigError(
-                f"the closed set of `{slot.name}` has no members here: write them, `closed_set=yes|no`, or predict with "
-                "the instruction of the task that the model was trained on"
+                f"the closed set of `{slot.name}` has no members here: write them, `closed_set=yes|no`, or predict "
+                "with the instruction of a task that the model was trained on"
             )
         most = slot.budget.most
         limit = self.most_tokens if most is None else most

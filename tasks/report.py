@@ -19,7 +19,8 @@ body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.55 sy
 main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 64px; }
 h1 { font-size: 28px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 36px 0 12px; }
 p.lead { color: var(--soft); margin: 0 0 8px; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px 18px; margin: 12px 0; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+.card { padding: 16px 18px; margin: 12px 0; }
 table { border-collapse: collapse; width: 100%; }
 th { text-align: left; color: var(--soft); font-weight: 600; font-size: 13px; }
 th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
@@ -28,7 +29,8 @@ td.ours { color: var(--good); font-weight: 650; }
 code, pre { font: 13px/1.45 ui-monospace, monospace; } pre { overflow-x: auto; margin: 8px 0 0; }
 .shots { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; }
 .shot { border: 1px solid var(--line); border-radius: 8px; padding: 10px; background: #fff; font-size: 13px; }
-.shot img { width: 96px; height: 96px; image-rendering: pixelated; border-radius: 4px; display: block; margin-bottom: 6px; }
+.shot img { width: 96px; height: 96px; image-rendering: pixelated; border-radius: 4px; }
+.shot img { display: block; margin-bottom: 6px; }
 .right { color: var(--good); } .wrong { color: #b3261e; } .soft { color: var(--soft); }
 mark { background: #fdeeb8; border-radius: 3px; padding: 0 2px; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }

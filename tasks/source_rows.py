@@ -9,10 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any, ClassVar
 
 from ..core.errors import DataError
+from ..core.rows import read_path
 
 Row = Mapping[str, Any]
 Convert = Callable[[Any], Any]
@@ -68,6 +69,14 @@ class Rows(ABC):
             raise DataError(f"{self.name}: the source has no rows")
         return tuple(self[0])
 
+    def values(self, path: str, most: int | None = None) -> Iterator[Any]:
+        """What a column or path holds in the first `most` rows of a finite source, in order; MISSING where absent.
+
+        A dataset that offers `column(name)` is asked for it, so that rows that are dear to make are not made.
+        """
+        for index in range(len(self) if most is None else min(most, len(self))):
+            yield read_path(self[index], path)
+
     def checked(self, index: int) -> int:
         """The index itself, if a finite source has such a row."""
         if not 0 <= index < len(self):
@@ -101,6 +110,13 @@ class MapRows(Rows):
     def __getitem__(self, index: int) -> Row:
         row = self.mapping(self.data[self.checked(index)], index)
         return row if self.convert is None else self.convert(row)  # type: ignore[no-any-return]
+
+    def values(self, path: str, most: int | None = None) -> Iterator[Any]:
+        column = getattr(self.data, "column", None)
+        if callable(column) and path in self.columns():
+            yield from islice(column(path), most)
+        else:
+            yield from super().values(path, most)
 
     def place(self, index: int) -> str:
         return f"rows[{index}]"

@@ -7,6 +7,7 @@ their writer, so the same hand may be in both splits. Definitions are never repe
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from typing import Any
 
 from PIL import Image
@@ -46,6 +47,11 @@ class Digits:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def column(self, name: str) -> Iterator[Any]:
+        """The values of one column in order; digits without making a picture."""
+        for index, (_, digit) in enumerate(self.items):
+            yield digit if name == "digit" else self[index][name]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item, digit = self.items[index]
