@@ -157,8 +157,9 @@ def fit_context(
 ) -> tuple[Sketch, bool]:
     """The sketch with rows cut to the context, and whether anything was cut.
 
-    Text gives way, targets served first, then equal shares; then groups lose whole repetitions from their end; media
-    never give way.
+    Targets are served first. On a side, texts outside of groups and whole groups have equal shares of what is left: a
+    group loses whole repetitions from its end, a text its last tokens. Only when a single repetition is too long, the
+    texts in it are cut. Media never give way.
 
     Raises:
         DataError: it cannot fit.
@@ -171,7 +172,7 @@ def fit_context(
             new_target, cut_t = _fit(target, cuttable, context[1], "target")
             out_source, cut_s = _fit(sketch.source, cuttable, context[0], "source")
         else:
-            least = sum(_floor(item, cuttable) for item in sketch.source)
+            least = sum(_floor(item, cuttable) for item in sketch.source if item.group[1] < 1)
             new_target, cut_t = _fit(target, cuttable, context - least, "target")
             used = sum(item.rows for item in new_target)
             out_source, cut_s = _fit(out_source, cuttable, context - used, "source")
@@ -188,6 +189,8 @@ def _fit(items: list[Item], cuttable: tuple[bool, ...], room: int, side: str) ->
     if sum(item.rows for item in items) <= room:
         return items, False
     items = _fewer(items, cuttable, room)
+    if sum(item.rows for item in items) <= room:
+        return items, True
     soft = [i for i, item in enumerate(items) if item.slot >= 0 and cuttable[item.slot]]
     hard = sum(item.rows for i, item in enumerate(items) if i not in set(soft))
     if hard + len(soft) > room:
@@ -203,19 +206,37 @@ def _fit(items: list[Item], cuttable: tuple[bool, ...], room: int, side: str) ->
 
 
 def _fewer(items: list[Item], cuttable: tuple[bool, ...], room: int) -> list[Item]:
-    """Drop last repetitions of the last group while even cut text cannot fit; its STOP is then not supervised."""
-    while sum(_floor(item, cuttable) for item in items) > room:
-        groups = [item.group for item in items if item.group[0] >= 0]
-        if not groups:
-            return items
-        last = groups[-1]
-        at = max(i for i, item in enumerate(items) if item.group == last)
-        items = [
-            item._replace(forced=True) if i == at + 1 and item.mark == STOP else item
-            for i, item in enumerate(items)
-            if item.group != last or i > at
-        ]
-    return items
+    """Drop the last repetitions of groups that exceed their share, all but one; their STOP is then not supervised."""
+    groups: dict[int, dict[int, int]] = {}
+    for item in items:
+        if item.group[0] >= 0:
+            counts = groups.setdefault(item.group[0], {})
+            counts[item.group[1]] = counts.get(item.group[1], 0) + item.rows
+    loose = [item for item in items if item.group[0] < 0]
+    soft = [item.rows for item in loose if item.slot >= 0 and cuttable[item.slot]]
+    hard = sum(item.rows for item in loose) - sum(soft)
+    shares = rows_within([*soft, *(sum(counts.values()) for counts in groups.values())], room - hard)[len(soft) :]
+    kept = {n: _first_that_fit(groups[n], share) for n, share in zip(groups, shares, strict=True)}
+    out: list[Item] = []
+    dropped = False
+    for item in items:
+        if item.group[0] >= 0 and item.group[1] not in kept[item.group[0]]:
+            dropped = True
+            continue
+        out.append(item._replace(forced=True) if dropped and item.mark == STOP else item)
+        dropped = False
+    return out
+
+
+def _first_that_fit(counts: dict[int, int], share: int) -> set[int]:
+    """The first repetitions whose rows fit a share, at least one."""
+    kept: set[int] = set()
+    for number, rows in counts.items():
+        share -= rows
+        if kept and share < 0:
+            break
+        kept.add(number)
+    return kept
 
 
 def _short(value: Any) -> str:
