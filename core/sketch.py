@@ -172,8 +172,8 @@ def fit_context(
             new_target, cut_t = _fit(target, cuttable, context[1], "target")
             out_source, cut_s = _fit(sketch.source, cuttable, context[0], "source")
         else:
-            least = sum(_floor(item, cuttable) for item in sketch.source if item.group[1] < 1)
-            new_target, cut_t = _fit(target, cuttable, context - least, "target")
+            room = max(context - _least(sketch.source, cuttable), _least(target, cuttable))
+            new_target, cut_t = _fit(target, cuttable, min(context, room), "target")
             used = sum(item.rows for item in new_target)
             out_source, cut_s = _fit(out_source, cuttable, context - used, "source")
         out_targets.append(new_target)
@@ -181,8 +181,10 @@ def fit_context(
     return Sketch(out_source, out_targets), cut
 
 
-def _floor(item: Item, cuttable: tuple[bool, ...]) -> int:
-    return min(item.rows, 1) if item.slot >= 0 and cuttable[item.slot] else item.rows
+def _least(items: list[Item], cuttable: tuple[bool, ...]) -> int:
+    """The rows of a side that is cut as far as it goes: one token of each text, one repetition of each group."""
+    soft = (item.slot >= 0 and cuttable[item.slot] for item in items)
+    return sum(min(i.rows, 1) if s else i.rows for i, s in zip(items, soft, strict=True) if i.group[1] < 1)
 
 
 def _fit(items: list[Item], cuttable: tuple[bool, ...], room: int, side: str) -> tuple[list[Item], bool]:

@@ -85,7 +85,7 @@ TABLE = [
     ("[TEXT:a] -> [TEXT:b,max_length=3]", {"a": "x", "b": "abcdef"}, "{x}", ["(^) <ab$>"]),
     ("[TEXT:a] -> [TEXT:b,max_length=1]", {"a": "x", "b": "abcdef"}, "{x}", ["(^) <$>"]),
     ("[TEXT:a,max_length=2] -> [TEXT:b]", {"a": "xyz", "b": "y"}, "{xy}", ["(^) <y$>"]),
-    ("[TEXT:a] -> [TEXT:b,column=\"The B\"]", {"a": "x", "The B": "y"}, "{x}", ["(^) <y$>"]),
+    ('[TEXT:a] -> [TEXT:b,column="The B"]', {"a": "x", "The B": "y"}, "{x}", ["(^) <y$>"]),
     ("[TEXT:o.a] -> ( [TEXT:o.b.c] )*", {"o": {"a": "x", "b": [{"c": "p"}]}}, "{x}", ["(^) <+> <p$> <.>"]),
 ]
 
@@ -164,8 +164,10 @@ LONG = {"a": "one two three four five six seven eight", "b": "y"}
 
 
 def test_corruption_acts_in_training_and_validation_and_never_at_predicting():
-    seen = {mode: written(laid(MASKED, LONG, mode=mode)[0].streams[0].source, laid(MASKED, LONG)[2].tokenizer)
-            for mode in ("train", "valid", "predict")}
+    seen = {
+        mode: written(laid(MASKED, LONG, mode=mode)[0].streams[0].source, laid(MASKED, LONG)[2].tokenizer)
+        for mode in ("train", "valid", "predict")
+    }
     assert seen["predict"] == "{" + LONG["a"] + "}"
     assert seen["train"] != seen["predict"] != seen["valid"]
 
@@ -193,8 +195,9 @@ def test_alternatives_are_drawn_by_seed_row_and_epoch():
     reader = model.reader(model.bound(task))
 
     def drawn(seed, epoch, mode="train"):
-        return [reader.example({"a": "x", "b": "y"}, RowId("t", r, epoch), seed=seed, mode=mode).wording
-                for r in range(60)]
+        return [
+            reader.example({"a": "x", "b": "y"}, RowId("t", r, epoch), seed=seed, mode=mode).wording for r in range(60)
+        ]
 
     assert set(drawn(0, 0)) == {0, 1, 2}
     assert min(drawn(0, 0).count(w) for w in range(3)) >= 10
