@@ -44,6 +44,7 @@ def fit(
     padded: bool = False,
     workers: int = 0,
     valid_rows: int = 256,
+    metric_rows: int = 64,
     fewer_page_faults: bool = False,
     **trainer_settings: Any,
 ) -> Model:
@@ -57,7 +58,7 @@ def fit(
         seed: every draw is a function of (seed, task, row, epoch) or of (seed, step).
         trainer: your own; `trainer_settings` must then be empty.
         resume: a Lightning checkpoint to go on from.
-        learning_rate, warmup, schedule, weight_decay: see `Module`.
+        learning_rate, warmup, schedule, weight_decay, metric_rows: see `Module`.
         batch_tokens, batch_rows, padded, workers, valid_rows: see `DataModule`.
         fewer_page_faults: keep freed memory (Linux): faster on a CPU, for some hundreds of megabytes more.
         trainer_settings: Lightning's own names, such as `max_steps`, `precision`, `callbacks`, `logger`.
@@ -90,6 +91,7 @@ def fit(
         warmup=warmup,
         schedule=schedule,
         weight_decay=weight_decay,
+        metric_rows=metric_rows,
         seed=seed,
     )
     data = DataModule(

@@ -16,10 +16,11 @@ from ..core.batch import Batch
 from ..core.errors import ConfigError
 from ..core.layers import products
 from ..core.seeding import mix
+from .evaluation import evaluate
 from .mixture import Mixture, mixture_of
 from .model import Model
 from .stream import Failure, Position
-from .task import Task
+from .task import Split, Task
 
 SCHEDULES = ("cosine", "linear", "constant")
 
@@ -35,10 +36,11 @@ class Module(L.LightningModule):
         schedule: how it falls afterwards: "cosine", "linear" (to a tenth) or "constant".
         weight_decay: of matrices; vectors and embeddings have none.
         betas: of AdamW.
+        metric_rows: held-out rows of each task that are predicted and judged at every validation; 0 for losses alone.
         seed: of dropout and every other draw of a step.
 
     Losses are logged as `task/slot`, the descended sum as `loss`, tokens a second as `tokens_per_second`; validation
-    losses as `valid/task/slot`.
+    losses as `valid/task/slot`, metrics as `valid/task/slot/metric`.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Module(L.LightningModule):
         schedule: str = "cosine",
         weight_decay: float = 0.01,
         betas: tuple[float, float] = (0.9, 0.98),
+        metric_rows: int = 64,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -65,6 +68,7 @@ class Module(L.LightningModule):
         self.mixture = mixture_of(tasks)
         self.learning_rate, self.warmup, self.schedule = learning_rate, warmup, schedule
         self.weight_decay, self.betas, self.seed = weight_decay, betas, seed
+        self.metric_rows = metric_rows
         self.failures: list[Failure] = []
         self.history: list[dict[str, float]] = []
         self._totals: Mapping[str, float] = {}
@@ -148,6 +152,22 @@ class Module(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """The losses of held-out rows, by task and slot."""
         self._evaluation_step(batch, "valid")
+
+    def on_validation_epoch_end(self) -> None:
+        """The metrics of each task over its first held-out rows."""
+        self._metrics("valid")
+
+    def on_test_epoch_end(self) -> None:
+        """The metrics of each task over its first test rows."""
+        self._metrics("test")
+
+    def _metrics(self, split: Split) -> None:
+        if not self.metric_rows:
+            return
+        with self._precision():
+            for result in evaluate(self.model, self.mixture, split=split, rows=self.metric_rows):
+                for name, value in result.values.items():
+                    self.log(f"{split}/{result.task}/{name}", value, batch_size=result.rows, rank_zero_only=True)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """The losses of test rows, by task and slot."""
