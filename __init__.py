@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import testing
+    from . import testing as testing
     from .core.adapter import Adapter
     from .core.backbone import Backbone
     from .core.catalog import Catalog

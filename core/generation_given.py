@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -119,4 +119,4 @@ def _joined(arrays: Sequence[Array]) -> Tensor:
     tensors = [
         array if isinstance(array, Tensor) else torch.from_numpy(np.ascontiguousarray(array)) for array in arrays
     ]
-    return cast(Tensor, tensors[0] if len(tensors) == 1 else torch.cat(tensors))
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors)

@@ -183,7 +183,7 @@ class _Packer:
                 number = seen.get((task, trie, state))
                 if number is None:
                     number = seen[task, trie, state] = len(allowed)
-                    allowed.append(self.readers[task].tries[trie].allowed(state))
+                    allowed.append(self.readers[task].tries[trie].allowed(state).tolist())
                 nodes.append(number)
         return Choices.of(allowed, nodes)
 

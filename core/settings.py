@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal, dataclass_transform
+from typing import Any, ClassVar, Literal, cast, dataclass_transform
 
 from .errors import ConfigError
 
@@ -86,19 +86,23 @@ class Declaration:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
 
-@cache
 def settings_of(declaration: type[Declaration]) -> Mapping[str, Setting]:
     """The settings that a declaration class offers, by name."""
+    return _settings(cast(Hashable, declaration))
+
+
+@cache
+def _settings(declaration: Any) -> Mapping[str, Setting]:
     hints = typing.get_type_hints(declaration)
     found: dict[str, Setting] = {}
-    for field in dataclasses.fields(declaration):  # type: ignore[arg-type]
+    for field in dataclasses.fields(declaration):
         kind, nullable, literal = _kind(declaration, field.name, hints[field.name])
         meta = field.metadata
         required = field.default is dataclasses.MISSING
         found[field.name] = Setting(
             name=field.name,
             kind=kind,
-            default=None if required else field.default,
+            default=None if required else cast(Value, field.default),
             required=required,
             nullable=nullable,
             at_least=meta.get("at_least"),

@@ -63,7 +63,7 @@ class Trie:
 
     def _grow(self, table: Ints, lengths: Ints) -> None:
         self._span = int(table.max()) + 1
-        self.paths = np.full(table.shape, -1, dtype=np.int64)
+        self.paths: Ints = np.full(table.shape, -1, dtype=np.int64)
         place = np.zeros(len(table), dtype=np.int64)
         keys: list[Ints] = []
         edges = 0
@@ -96,7 +96,7 @@ class Trie:
     @property
     def depth(self) -> int:
         """The tokens of the longest member."""
-        return int(self.paths.shape[1])
+        return int(self.paths.shape[-1])
 
     @property
     def nodes(self) -> int:
@@ -142,7 +142,8 @@ class Trie:
     def _starts(self) -> dict[tuple[int, ...], list[int]]:
         """The walk of every member, so that training looks it up."""
         out = {}
-        for path in self.paths:
+        for row in range(len(self.paths)):
+            path = self.paths[row : row + 1]
             edges = path[path >= 0]
             out[tuple(self.tokens[edges].tolist())] = self.parents[edges].tolist()
         return out

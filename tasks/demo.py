@@ -145,7 +145,7 @@ def judged(model: Model, learned: Sequence[Task], history: Sequence[Mapping[str,
 
 def _exact(result: Evaluation, slot: str) -> float:
     pairs = zip(result.outputs, result.truths, strict=True)
-    return sum(output[slot] == row[slot] for output, row in pairs) / result.rows
+    return sum(bool(output[slot] == row[slot]) for output, row in pairs) / result.rows
 
 
 def _majority(result: Evaluation, slot: str) -> dict[str, Any]:

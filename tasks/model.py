@@ -166,7 +166,7 @@ class Model:
 
     def objective_keys(self) -> set[str]:
         """Every name under which a loss may be counted, the same on all ranks."""
-        keys = set()
+        keys: set[str] = set()
         for task, plan in self.plans.items():
             for wording in plan.alternatives:
                 for objective in wording.objectives:

@@ -130,7 +130,7 @@ class Module(L.LightningModule):
             held[0] += value
             held[1] += batch.counts[key]
         self._tokens += batch.layout.rows
-        every = max(1, self.trainer.log_every_n_steps)
+        every = max(1, getattr(self.trainer, "log_every_n_steps", 50))
         last = self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if (self.global_step + 1) % every == 0 or last:
             self._log_means()
@@ -216,7 +216,8 @@ class Module(L.LightningModule):
 def _by_decay(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Matrices, and the rest: vectors and the tables of embeddings."""
     tables = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for parameter in network.parameters():
         if parameter.requires_grad:
             (plain if parameter.ndim < 2 or id(parameter) in tables else decayed).append(parameter)

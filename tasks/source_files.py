@@ -75,7 +75,7 @@ class Bytes:
 
 def unpacked(path: Path) -> BinaryIO:
     """A temporary file, gone when it is closed, with what a gzip file holds."""
-    held: BinaryIO = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115 - the caller closes it
+    held: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         with gzip.open(path) as packed:
             shutil.copyfileobj(packed, held, 1 << 20)

@@ -109,7 +109,7 @@ class MapRows(Rows):
 
     def __getitem__(self, index: int) -> Row:
         row = self.mapping(self.data[self.checked(index)], index)
-        return row if self.convert is None else self.convert(row)  # type: ignore[no-any-return]
+        return row if self.convert is None else self.convert(row)
 
     def values(self, path: str, most: int | None = None) -> Iterator[Any]:
         column = getattr(self.data, "column", None)

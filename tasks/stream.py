@@ -155,7 +155,7 @@ class Stream:
                 failures.append(self._failed(row.id, cause))
         batch = pack(examples, self.readers, padded=self.padded)
         after = Position(window + 1, 0) if last else Position(window, step + 1)
-        return replace(batch, position=(window, step), after=tuple(after), failures=tuple(failures))
+        return replace(batch, position=(window, step), after=(after.window, after.step), failures=tuple(failures))
 
     def _drawn(self, id: RowId) -> Drawn:
         reader, bound = self.readers[id.task], self.tasks[id.task]

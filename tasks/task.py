@@ -15,8 +15,8 @@ from ..plugins.manager import installed
 from .verbs import compile as compile_instruction
 
 NAME = re.compile(r"[\w.-]+")
-SPLITS = ("train", "valid", "test")
 Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 OnError = Literal["raise", "skip"]
 
 

@@ -114,7 +114,7 @@ class AdapterContract(DeclarationContract):
         total = port.embed(**_joined(self._encoded())).square().sum()
         if self.adapter.predicts is not None:
             total = total + port.project(torch.randn(3, WIDTH)).square().sum()
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         idle = [name for name, p in port.named_parameters() if p.requires_grad and p.grad is None]
         assert not idle, f"no gradient reaches {', '.join(idle)}"
 
@@ -182,7 +182,7 @@ def _joined(values: Sequence[Encoded]) -> dict[str, Tensor]:
 
 
 def _flat(value: Encoded) -> Mapping[str, Any]:
-    arrays = {f"tensors.{name}": array for name, array in value.tensors.items()}
+    arrays: dict[str, Any] = {f"tensors.{name}": array for name, array in value.tensors.items()}
     arrays |= {f"labels.{name}": array for name, array in value.labels.items()}
     arrays |= {"rows": value.rows, "roles": value.roles, "grid": value.grid}
     return {name: np.asarray(array) for name, array in arrays.items() if array is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..core.decoder import Decoder
 from ..core.generation_frontier import Frontier, Tape
 from ..core.generation_program import Decode
-from ..core.networks import Found, NewRows
+from ..core.networks import BackboneNetwork, Found, NewRows
 from ..core.parts import working_half
 from ..core.port import Port
 from ..core.trie import Trie
@@ -123,7 +123,9 @@ class DecoderContract(DeclarationContract):
         trie: Trie | None = None,
     ) -> tuple[Found, Frontier]:
         network, port = self._parts()
-        tape = Tape(network, network.start(sources), streams=len(sources), device=torch.device("cpu"))
+        tape = Tape(
+            cast(BackboneNetwork, network), network.start(sources), streams=len(sources), device=torch.device("cpu")
+        )
         tape.push(torch.zeros(len(sources), 1, WIDTH), 0)
         half, trie = self._half(), Trie(MEMBERS) if self.closed else trie
         predicts = "values" if self._values() else "tokens"

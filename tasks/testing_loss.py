@@ -65,7 +65,7 @@ class LossContract(DeclarationContract):
         rows, hidden = self._call(0, torch.zeros(0))
         assert not rows.total.detach() and tuple(rows.each.shape) == (0,)
         assert rows.total.requires_grad
-        rows.total.backward()  # type: ignore[no-untyped-call]
+        rows.total.backward()
         assert all(h.grad is None or not h.grad.any() for h in hidden)
 
     def test_a_step_down_the_gradient_lowers_it(self) -> None:
@@ -91,7 +91,7 @@ class LossContract(DeclarationContract):
 
     def _gradient(self, units: int, weights: Tensor, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
         rows, hidden = self._call(units, weights, shift)
-        rows.total.backward()  # type: ignore[no-untyped-call]
+        rows.total.backward()
         return rows.total.detach(), torch.stack([torch.zeros_like(h) if h.grad is None else h.grad for h in hidden])
 
     def _call(self, units: int, weights: Tensor, shift: Tensor | None = None) -> tuple[LossRows, list[Tensor]]:

@@ -152,7 +152,7 @@ def override(document: Document, text: str, resolve: Resolve) -> Document:
     if not equals or not key.strip():
         raise ConfigError(f"an override must be key=value, as in fit.learning_rate=1e-3, but is `{text}`")
     path = _path(document.values, key.strip())
-    value = written if path[-1:] == ("instruction",) else load_value(written, f"the override `{text}`")
+    value: Any = written if path[-1:] == ("instruction",) else load_value(written, f"the override `{text}`")
     for part in reversed(path):
         value = {part: value}
     resolve(value, os.getcwd())

@@ -66,15 +66,15 @@ class Search:
         self.frontier = lanes.frontier
         self.rules = rules
         n = len(lanes)
-        like = {"device": self.frontier.device}
-        self.home = torch.arange(n, **like)
+        device = self.frontier.device
+        self.home = torch.arange(n, device=device)
         self.done = ~self.frontier.active
-        self.running = torch.zeros(n, 1, **like)
+        self.running = torch.zeros(n, 1, device=device)
         self.waiting: Tensor | None = None
-        self.ended = torch.zeros(n, dtype=torch.long, **like)
-        self.best = torch.full((n,), NEVER, **like)
-        self.score = torch.zeros(n, **like)
-        self.length = torch.zeros(n, dtype=torch.long, **like)
+        self.ended = torch.zeros(n, dtype=torch.long, device=device)
+        self.best = torch.full((n,), NEVER, device=device)
+        self.score = torch.zeros(n, device=device)
+        self.length = torch.zeros(n, dtype=torch.long, device=device)
         self.answers = lanes.tokens.clone()
 
     def run(self) -> Found:

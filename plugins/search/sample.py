@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from ...core.seeding import mix
 from .greedy import choose_class, choose_tokens
 from .lanes import NEVER, Lanes, Options, top
 
+Seeds = np.ndarray[Any, np.dtype[np.uint64]]
 FIRST_LOOK = 256
 """Columns sorted at first for `top_p`; all are when these do not hold the probability."""
 
@@ -49,7 +51,7 @@ class Sample:
             return choose_class(frontier, draw)
         return choose_tokens(Lanes(frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram), draw)
 
-    def _draw(self, seeds: np.ndarray, options: Options, streams: Tensor, step: int) -> Tensor:  # type: ignore[type-arg]
+    def _draw(self, seeds: Seeds, options: Options, streams: Tensor, step: int) -> Tensor:
         chance = torch.from_numpy(uniform(seeds[streams.cpu().numpy()], step)).to(options.logits.device)
         logits, columns = nucleus(options.logits / self.temperature, top_k=self.top_k, top_p=self.top_p)
         place = pick(logits, chance)
@@ -82,7 +84,7 @@ def pick(logits: Tensor, chance: Tensor) -> Tensor:
     )
 
 
-def uniform(seeds: np.ndarray, step: int) -> np.ndarray:  # type: ignore[type-arg]
+def uniform(seeds: Seeds, step: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """float64 [m] in [0, 1), of seeds [m] and the number of the step (SplitMix64, Steele et al. 2014)."""
     with np.errstate(over="ignore"):
         x = seeds.astype(np.uint64) + np.uint64((step + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)

@@ -81,14 +81,21 @@ def names_of(name: str, catalog: Catalog) -> dict[str, str]:
     package = name.replace("-", "_")
     if keyword.iskeyword(package) or package in sys.stdlib_module_names or find_spec(package) is not None:
         raise ConfigError(f"the name must be new, but Python already has a module `{package}`: try my-{name}")
-    for word in (package.rpartition("_")[2], package):
-        if word[0].isalpha() and not any(catalog.find(kind, word) for kind in ("adapters", "losses")):
-            if catalog.find("modalities", word.upper()) is None and not keyword.iskeyword(word):
-                return {
-                    "project": name.replace("_", "-"),
-                    "package": package,
-                    "name": word,
-                    "modality": word.upper(),
-                    "Name": "".join(part.capitalize() for part in word.split("_")),
-                }
-    raise ConfigError(f"the modality must be new, but `{package.upper()}` is installed already: choose another name")
+    word = next((word for word in (package.rpartition("_")[2], package) if _free(word, catalog)), None)
+    if word is None:
+        raise ConfigError(
+            f"the modality must be new, but `{package.upper()}` is installed already: choose another name"
+        )
+    return {
+        "project": name.replace("_", "-"),
+        "package": package,
+        "name": word,
+        "modality": word.upper(),
+        "Name": "".join(part.capitalize() for part in word.split("_")),
+    }
+
+
+def _free(word: str, catalog: Catalog) -> bool:
+    """Whether a word can name a modality, an adapter and a Python class."""
+    taken = catalog.find("modalities", word.upper()) or catalog.find("adapters", word)
+    return word[0].isalpha() and not keyword.iskeyword(word) and taken is None
