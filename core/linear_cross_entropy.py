@@ -153,13 +153,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         each = torch.empty(hidden.shape[0], dtype=exact, device=hidden.device)
         sums = _Sums.zeros(hidden, weight, bias, exact, ctx.needs_input_grad if setup.gradients else (False,) * 3)
         unit = weights.abs().amax().clamp(min=1e-30) if weights.numel() else weights.new_ones(())
+        room = _Room.of(min(setup.chunk, hidden.shape[0]), table, sums.weight)
         for start in range(0, hidden.shape[0], setup.chunk):
             part = slice(start, start + setup.chunk)
             mask = None if allowed is None or nodes is None else allowed[nodes[part]]
-            made = _one_chunk(small[part], table, bias, labels[part], mask, exact, setup)
+            made = _one_chunk(small[part], table, bias, labels[part], mask, room, setup)
             each[part] = made.each
-            sums.add(made, part, (weights[part] / unit)[:, None] / made.sums, small, table)
-            del made
+            sums.add(made, part, (weights[part] / unit)[:, None] / made.sums, small, table, room)
         ctx.save_for_backward(*sums, unit)
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         ctx.mark_non_differentiable(each)
@@ -173,6 +173,22 @@ class _LinearCrossEntropy(torch.autograd.Function):
         again = torch._C._autograd._get_current_graph_task_keep_graph()
         out = [None if x is None else (x * factor if again else x.mul_(factor)) for x in sums]
         return *(None if x is None else x.to(dtype) for x, dtype in zip(out, ctx.dtypes, strict=True)), *(None,) * 5
+
+
+class _Room(NamedTuple):
+    """Memory that all chunks share, as fresh pages cost more than what is written on them: `logits` [chunk, v] in the
+    dtype of products, `exact` [chunk, v] for the softmax (the same memory where the dtypes agree), and `product` for a
+    chunk's share of the weight's gradient where that is summed in another dtype."""
+
+    logits: Tensor
+    exact: Tensor
+    product: Tensor | None
+
+    @classmethod
+    def of(cls, rows: int, table: Tensor, to_weight: Tensor | None) -> _Room:
+        logits = table.new_empty(rows, table.shape[0])
+        exact = logits.to(torch.promote_types(table.dtype, torch.float32))
+        return cls(logits, exact, None if to_weight is None or exact is logits else torch.empty_like(table))
 
 
 class _Sums(NamedTuple):
@@ -190,21 +206,21 @@ class _Sums(NamedTuple):
                 for x, need in zip((hidden, weight, bias), wanted, strict=False)]  # fmt: skip
         return cls(*made)
 
-    def add(self, made: _Chunk, part: slice, scale: Tensor, small: Tensor, table: Tensor) -> None:
+    def add(self, made: _Chunk, part: slice, scale: Tensor, small: Tensor, table: Tensor, room: _Room) -> None:
         """Add a chunk whose slopes count `scale` [k, 1] times."""
         if self.bias is not None:
             self.bias.add_((made.slopes * scale).sum(0))
         if self.hidden is None and self.weight is None:
             return
-        slopes = made.slopes.to(table.dtype)
+        slopes = made.slopes if room.exact is room.logits else room.logits[: len(made.slopes)].copy_(made.slopes)
         if self.hidden is not None:
             self.hidden[part] = torch.mm(slopes, table) * scale
         if self.weight is not None:
             right = (small[part] * scale).to(table.dtype)
-            if right.dtype == self.weight.dtype:
+            if room.product is None:
                 self.weight.addmm_(slopes.t(), right)
             else:
-                self.weight.add_(torch.mm(slopes.t(), right))
+                self.weight.add_(torch.mm(slopes.t(), right, out=room.product))
 
 
 def _one_chunk(
@@ -213,7 +229,7 @@ def _one_chunk(
     bias: Tensor | None,
     labels: Tensor,
     mask: Tensor | None,
-    exact: torch.dtype,
+    room: _Room,
     setup: _Setup,
 ) -> _Chunk:
     """Losses and slopes of some rows.
@@ -221,7 +237,8 @@ def _one_chunk(
     With logits z, their largest m, e = exp(z - m) and s = sum e, the loss is m + log s - z at the label and its
     gradient e / s, less one at the label; the division is left to the products' other operand, which is smaller.
     """
-    logits = torch.mm(hidden, table.t()).to(exact)
+    low = torch.mm(hidden, table.t(), out=room.logits[: len(hidden)])
+    logits = low if room.exact is room.logits else room.exact[: len(hidden)].copy_(low)
     if bias is not None:
         logits += bias
     label = labels[:, None]
