@@ -71,6 +71,10 @@ class Catalog:
     broken: tuple[Broken, ...] = ()
     heavy: tuple[str, ...] = field(default=())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        plain = {kind: dict(table) for kind, table in self.parts.items()}
+        return _frozen, (plain, self.broken, self.heavy)
+
     def names(self, kind: str) -> tuple[str, ...]:
         """The names of one kind, sorted."""
         return tuple(sorted(self.parts.get(kind, {})))
@@ -141,6 +145,12 @@ class Catalog:
         if not (isinstance(part, type) and issubclass(part, wanted)):
             raise PluginError(f"the {SINGULAR[kind]} `{name}` must be a subclass of {wanted.__name__}, but is {part!r}")
         return part
+
+
+def _frozen(parts: dict[str, dict[str, Entry]], broken: tuple[Broken, ...], heavy: tuple[str, ...]) -> Catalog:
+    """A catalog from what its pickle holds: loader workers that are spawned get their tasks so."""
+    tables = {kind: MappingProxyType(table) for kind, table in parts.items()}
+    return Catalog(MappingProxyType(tables), broken, heavy)
 
 
 def catalog_of(owner: Owner = Owner("test", "0"), **parts: Mapping[str, Any]) -> Catalog:

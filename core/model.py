@@ -107,7 +107,8 @@ class Network(nn.Module):
         hidden = self(batch)
         counts = batch.counts if totals is None else totals
         sums: dict[str, Tensor] = {}
-        total = hidden.new_zeros(())
+        supervised = batch.targets or batch.pairs or batch.alignments
+        total = hidden.new_zeros(()) if supervised else hidden.sum() * 0  # backward must find a graph
         for target in batch.targets:
             total = total + self._predict(hidden, target, counts, sums)
         for pairs in batch.pairs:

@@ -39,9 +39,14 @@ def open_picture(raw: Any, *, least: Size | None = None) -> Image.Image:
         turned = opened.getexif().get(ORIENTATION, 1)
         if least is not None and opened is not raw and opened.format == "JPEG":
             opened.draft("RGB", least[::-1] if turned >= FIRST_LYING else least)
-        return _rgb(opened if turned == 1 else ImageOps.exif_transpose(opened))
+        made = _rgb(opened if turned == 1 else ImageOps.exif_transpose(opened))
     except (OSError, SyntaxError, Image.DecompressionBombError) as cause:
+        if opened is not raw:
+            opened.close()
         raise ValueError(f"the picture {_named(raw)} cannot be decoded: {cause}") from cause
+    if opened is not raw and made is not opened:
+        opened.close()
+    return made
 
 
 def picture_size(raw: Any) -> Size:
@@ -52,7 +57,10 @@ def picture_size(raw: Any) -> Size:
     """
     opened = _opened(raw)
     turned = opened.getexif().get(ORIENTATION, 1)
-    return opened.size[::-1] if turned >= FIRST_LYING else opened.size
+    size = opened.size
+    if opened is not raw:
+        opened.close()
+    return size[::-1] if turned >= FIRST_LYING else size
 
 
 def _opened(raw: Any) -> Image.Image:
