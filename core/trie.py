@@ -47,7 +47,7 @@ class Trie:
 
     >>> trie = Trie([[5, 9], [5, 6, 9], [7, 9]])
     >>> trie.allowed(0).tolist(), trie.walk([5, 6, 9])
-    ([5, 7], [0, 1, 4])
+    ([5, 7], [0, 1, 3])
     """
 
     def __init__(self, sequences: Sequence[Sequence[int]]) -> None:

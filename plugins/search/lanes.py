@@ -16,10 +16,13 @@ from ...core.errors import ConfigError
 from ...core.generation_frontier import Frontier
 from ...core.port import Head
 from ...core.trie import Trie
+from .output_layer import OutputLayer
 
 NEVER = float("-inf")
 BLOCK = 256
 """Columns that `top` judges by their largest alone."""
+LOWEST = -60.0
+"""Exponents are clamped here: what is below adds nothing, and denormal numbers are slow."""
 
 
 class Options(NamedTuple):
@@ -66,6 +69,7 @@ class Lanes:
         self.min_length = min_length
         self.no_repeat_ngram = no_repeat_ngram
         self.closed = None if frontier.trie is None else ClosedColumns(frontier, frontier.trie)
+        self.output = OutputLayer(frontier.port)
         self.most = frontier.limit if frontier.trie is None else frontier.trie.depth
         self.tokens = torch.zeros(frontier.streams, self.most, dtype=torch.long, device=frontier.device)
         self.nodes = torch.zeros(frontier.streams, dtype=torch.long, device=frontier.device)
@@ -79,7 +83,7 @@ class Lanes:
         hidden = self.frontier.hidden[: len(self)]
         if self.closed is not None:
             return self.closed.options(hidden, self.nodes)
-        logits = self.frontier.port.project(hidden).float()
+        logits = self.output(hidden)
         norm = log_sum_exp(logits)
         end = self.frontier.end
         if end is not None and self.length == self.most - 1:
@@ -156,9 +160,9 @@ def narrow(head: Head, tokens: Tensor) -> Head:
 
 
 def log_sum_exp(logits: Tensor) -> Tensor:
-    """[m] of [m, C]; 0 for lanes where nothing is allowed, so that their log-probabilities stay -inf."""
-    found = logits.logsumexp(1)
-    return found.masked_fill(found == NEVER, 0.0)
+    """[m] of [m, C]; finite also for lanes where nothing is allowed, so that their log-probabilities stay -inf."""
+    peak = logits.amax(1, keepdim=True).nan_to_num(neginf=0.0)
+    return (logits - peak).clamp_(min=LOWEST).exp_().sum(1).log_().add_(peak[:, 0])
 
 
 def ban_repeats(logits: Tensor, tokens: Tensor, size: int, *, keep: int | None) -> None:

@@ -113,7 +113,7 @@ class Toy:
         return generate(self.network, cache, program, ports=self.ports, streams=len(sources), **more)
 
     def walk(self, source, rows):
-        """The hidden states [len(rows), width] of one stream, where a row is (kind, prediction) as the port takes it."""
+        """The hidden states [len(rows), width] of one stream; a row is (kind, prediction as the port takes it)."""
         state, out = self.network.start([source]).state, []
         with torch.no_grad():
             for kind, item in rows:

@@ -45,7 +45,9 @@ def test_the_start_of_a_member_can_be_walked():
 
 @pytest.mark.parametrize("tokens", [[6], [5, 9], [5, 6, 9, 9], [-1], [1000]])
 def test_tokens_outside_the_set_are_named(tokens):
-    with pytest.raises(ValueError, match=f"token {tokens[-1]} at place {len(tokens) - 1} is not in the closed set of 2"):
+    with pytest.raises(
+        ValueError, match=f"token {tokens[-1]} at place {len(tokens) - 1} is not in the closed set of 2"
+    ):
         Trie([[5, 6, 9], [7, 9]]).walk(tokens)
 
 
