@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from .attention_groups import CLOSED, SPECIAL, Group
 
@@ -39,7 +40,7 @@ def attend_groups(
     if k.shape[1] != q.shape[1]:
         k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
     if q.device.type == "cpu" and dropout == 0.0:
-        out: Tensor = _Ragged.apply(q, k, v, table, tuple(groups))
+        out: Tensor = _Ragged.apply(q, k, v, table, tuple(groups))  # type: ignore[no-untyped-call]
         return out
     return dense_attention(q, k, v, groups, table, dropout)
 
@@ -52,16 +53,16 @@ def dense_attention(
     scores = None if table is None else _with_special(table)
     for group in groups:
         rows, keys, places = (x.to(q.device) for x in (group.query_rows, group.key_rows, group.real_queries))
-        wide = [
+        wide, wide_k, wide_v = (
             x.index_select(0, at).view(len(group.pieces), -1, *x.shape[1:]).transpose(1, 2)
             for x, at in ((q, rows), (k, keys), (v, keys))
-        ]
+        )
         mask = None if group.mask is None else group.mask.to(q)
         if scores is not None:
             blind = ~group.seen.any(-1)[:, None, :, None]
             mask = _bias(scores, group).transpose(0, 1).to(q.dtype).masked_fill(blind.to(q.device), 0.0)
         found = F.scaled_dot_product_attention(
-            *wide, attn_mask=mask, dropout_p=dropout, is_causal=group.flag and mask is None
+            wide, wide_k, wide_v, attn_mask=mask, dropout_p=dropout, is_causal=group.flag and mask is None
         )
         flat = found.transpose(1, 2).reshape(-1, *q.shape[1:])
         out = out.index_copy(0, rows.index_select(0, places), flat.index_select(0, places).to(out.dtype))
@@ -85,7 +86,7 @@ class _Ragged(torch.autograd.Function):
     """Attention of all groups as one node; see `attend_groups`."""
 
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, table: Tensor | None, groups: tuple[Group, ...]) -> Tensor:
         covered = sum(p.queries for g in groups for p in g.pieces) == q.shape[0]
         out = torch.empty(q.shape, dtype=q.dtype) if covered else torch.zeros(q.shape, dtype=q.dtype)
@@ -102,8 +103,9 @@ class _Ragged(torch.autograd.Function):
         return out
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cpu")
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable
+    @torch.amp.custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         q, k, v, table, out, *sums = ctx.saved_tensors
         to_q, to_k, to_v = (torch.zeros(x.shape, dtype=x.dtype) for x in (q, k, v))
         scores = None if table is None else _with_special(table)
@@ -135,7 +137,7 @@ def _recompute(
     d = torch.bmm(down, v.transpose(1, 2)).sub_((down * out).sum(-1, keepdim=True)).mul_(p)
     by_entry = d.view(n, heads, -1).transpose(0, 1).reshape(heads, -1)
     assert group.index is not None
-    to_scores.index_add_(1, group.index, by_entry)
+    to_scores.index_add_(1, group.index.long(), by_entry)  # twenty times faster than with int32
     to_q = torch.bmm(d, k).mul_(scale)
     to_k = torch.bmm(d.transpose(1, 2), q).mul_(scale)
     to_v = torch.bmm(p.transpose(1, 2), down)
@@ -149,7 +151,10 @@ def _mask(scores: Tensor | None, group: Group, dtype: torch.dtype) -> Tensor | N
 
 
 def _gather(x: Tensor, group: Group, side: str, clear: bool = False) -> Tensor:
-    """Rows of a group as [n, heads, queries or keys, head size]; a view when it stands alone. `clear` zeroes padding."""
+    """Rows of a group as [n, heads, queries or keys, head size], a view when it stands alone.
+
+    `clear` zeroes padding.
+    """
     if group.single:
         first, count = group.pieces[0][1:3] if side == "q" else group.pieces[0][3:5]
         return x[first : first + count].transpose(0, 1)[None]

@@ -34,6 +34,9 @@ class StreamCache:
         self.source = list(range(len(self.sources)))
         self.lengths = [0] * len(self.sources)
         self.own: Tensor | None = None
+        self._lane: Tensor | None = None
+        self._place: Tensor | None = None
+        self._mask: Tensor | None = None
         self._lay_lanes()
 
     @property
@@ -104,17 +107,13 @@ class StreamCache:
         flat = x.transpose(1, 2).reshape(len(self.sources) * self.lanes, rows, x.shape[1], x.shape[3])
         return flat if self._place is None else flat.index_select(0, self._place.to(x.device))
 
-    @cached_property
-    def _lengths(self) -> Tensor:
-        return torch.tensor(self.sources, dtype=torch.long)
-
-    def memory_mask(self, layer: int) -> Tensor | None:
+    def memory_mask(self) -> Tensor | None:
         """float [sources, 1, 1, rows]: -inf behind a source's end; None when all are equally long."""
         if len(set(self.sources)) <= 1:
             return None
         if self._mask is None:
-            keys = self.memory[layer][0]
-            behind = torch.arange(keys.shape[2]) >= self._lengths[:, None]
+            keys = self.memory[0][0]
+            behind = torch.arange(keys.shape[2]) >= torch.tensor(self.sources)[:, None]
             self._mask = torch.zeros(behind.shape).masked_fill_(behind, float("-inf"))[:, None, None].to(keys)
         return self._mask
 
@@ -160,14 +159,11 @@ class StreamCache:
         most = max(map(len, lanes), default=0)
         self.lanes = most
         flat = [slot for lane in lanes for slot in lane + [0] * (most - len(lane))]
-        self._lane: Tensor | None = None
-        self._place: Tensor | None = None
+        self._lane = self._place = self._mask = None
         if flat != list(range(len(self.source))):
             self._lane = torch.tensor(flat, dtype=torch.long)
             place = {slot: s * most + i for s, lane in enumerate(lanes) for i, slot in enumerate(lane)}
             self._place = torch.tensor([place[slot] for slot in range(len(self.source))], dtype=torch.long)
-        self._mask: Tensor | None = None
-        self.__dict__.pop("_lengths", None)
 
 
 @dataclass(frozen=True)
@@ -234,10 +230,11 @@ class Step:
         keys, values = self.cache.memory[layer]
         if not keys.shape[2] or not q.shape[0]:
             return torch.zeros_like(q)
-        mask = self.cache.memory_mask(layer)
+        mask = self.cache.memory_mask()
         empty = 0 in self.cache.sources
         if mask is not None and empty:
-            mask = mask.masked_fill((self.cache._lengths == 0)[:, None, None, None].to(mask.device), 0.0)
+            nothing = torch.tensor([n == 0 for n in self.cache.sources], device=q.device)
+            mask = mask.masked_fill(nothing[:, None, None, None], 0.0)
         found = F.scaled_dot_product_attention(self.cache.to_lanes(q), keys, values, attn_mask=mask)
         found = self.cache.from_lanes(found, q.shape[1])
         if empty:
@@ -260,11 +257,12 @@ class Step:
         if self.unseen is not None:
             scores = scores.masked_fill(self.unseen.repeat_interleave(share, 2), float("-inf"))
         shared, held = self.cache.memory[layer]
+        found: Tensor
         if not shared.shape[2] or not slots:
             found = (scores.softmax(-1) @ values).transpose(1, 2)
         else:
             far = self.cache.to_lanes(rows) @ shared.transpose(2, 3)
-            mask = self.cache.memory_mask(layer)
+            mask = self.cache.memory_mask()
             far = self.cache.from_lanes(far if mask is None else far + mask, count * share)
             p = torch.cat([far.transpose(1, 2), scores], -1).softmax(-1)
             p_far, p_own = p.split([shared.shape[2], keys.shape[2]], -1)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 _PRODUCTS: ContextVar[torch.dtype | None] = ContextVar("products", default=None)
@@ -57,7 +58,7 @@ class Linear(nn.Linear):
         dtype = _PRODUCTS.get()
         if dtype is None or dtype == input.dtype:
             return F.linear(input, self.weight, self.bias)
-        out: Tensor = _Product.apply(input, self.weight, self.bias, dtype)
+        out: Tensor = _Product.apply(input, self.weight, self.bias, dtype)  # type: ignore[no-untyped-call]
         return out
 
 
@@ -65,7 +66,7 @@ class _Product(torch.autograd.Function):
     """`x @ weight.T + bias` with operands rounded to a smaller dtype, in both directions."""
 
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu")
+    @torch.amp.custom_fwd(device_type="cpu")  # type: ignore[untyped-decorator]
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
         small, weights = x.reshape(-1, x.shape[-1]).to(dtype), weight.to(dtype)
         ctx.save_for_backward(small, weights)
@@ -73,11 +74,12 @@ class _Product(torch.autograd.Function):
         out = torch.mm(small, weights.t()).to(x.dtype)
         if bias is not None:
             out += bias
-        return out.view(*x.shape[:-1], -1) if x.dim() > 2 else out.view(*x.shape[:-1], weight.shape[0])
+        return out.view(*x.shape[:-1], weight.shape[0])
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cpu")
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable
+    @torch.amp.custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         small, weights = ctx.saved_tensors
         flat = grad.reshape(-1, grad.shape[-1])
         rounded = flat.to(small.dtype)
@@ -102,7 +104,7 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
         return x
     if x.device.type != "cpu":
         return F.dropout(x, p, True)
-    out: Tensor = _Dropout.apply(x, min(255, max(1, round(p * 256))))
+    out: Tensor = _Dropout.apply(x, min(255, max(1, round(p * 256))))  # type: ignore[no-untyped-call]
     return out
 
 
@@ -117,6 +119,7 @@ class _Dropout(torch.autograd.Function):
         return torch.mul(x, keep).mul_(ctx.scale)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (keep,) = ctx.saved_tensors
         return torch.mul(grad, keep).mul_(ctx.scale), None

@@ -14,6 +14,15 @@ SOURCE, TARGET = [7, 0, 150, 3, 40, 1], [5, 4, 0, 1, 90, 12]
 PARTS = ["source", "target", "cross", "joined"]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny products gain nothing from threads, and lose much on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def naive(q, k, v, pieces, bias=None):
     """Each piece by the definition; `bias` maps a piece to [heads, queries, keys]."""
     out = torch.zeros_like(q)

@@ -15,6 +15,15 @@ WIDTH = 32
 SOURCE, TARGET = [9, 0, 30, 3, 17], [5, 4, 1, 22, 0]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny products gain nothing from threads, and lose much on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def ofa(**options):
     small = {"width": WIDTH, "heads": 4, "ffn": 48, "encoder_layers": 2, "decoder_layers": 2, "positions": 64}
     return made(OfaNetwork(kinds=3, **small, **options))
