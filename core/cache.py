@@ -108,8 +108,8 @@ class StreamCache:
         return flat if self._place is None else flat.index_select(0, self._place.to(x.device))
 
     def memory_mask(self) -> Tensor | None:
-        """float [sources, 1, 1, rows]: -inf behind a source's end; None when all are equally long."""
-        if len(set(self.sources)) <= 1:
+        """float [sources, 1, 1, rows]: -inf behind a source's end; None when all fill their rows."""
+        if not self.memory or set(self.sources) <= {self.memory[0][0].shape[2]}:
             return None
         if self._mask is None:
             keys = self.memory[0][0]
