@@ -80,10 +80,7 @@ def fit(
             trainer = _trainer(trainer_settings)
     if fewer_page_faults:
         keep_pages()
-    if model is None:
-        model = Model.build(backbone=backbone or "ofa-tiny", tasks=mixture, tokenizer=tokenizer, seed=seed)
-    else:
-        model.adopt(mixture, seed=seed)
+    model = _model(model, mixture, backbone, tokenizer, seed)
     module = Module(
         model,
         mixture,
@@ -108,6 +105,13 @@ def fit(
         trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume is not None else None, weights_only=True)
     report_failures(module.failures)
     model.network.to("cpu")
+    return model
+
+
+def _model(model: Model | None, mixture: Mixture, backbone: str | None, tokenizer: Any, seed: int) -> Model:
+    if model is None:
+        return Model.build(backbone=backbone or "ofa-tiny", tasks=mixture, tokenizer=tokenizer, seed=seed)
+    model.adopt(mixture, seed=seed)
     return model
 
 
