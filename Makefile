@@ -37,8 +37,8 @@ types: $(READY)  ## mypy, strict
 docs: $(READY)  ## run every code block of the docs and every docstring's example
 	$(PY) -m pytest $(wildcard tests/docs) tests/house/test_doctests.py
 
-bench: $(READY)  ## measure speed and memory; see docs/performance.md
-	$(PY) -m omniline.bench
+bench: $(READY)  ## measure speed and memory, write docs/performance.md; ONLY=compile,start picks sections
+	cd tests && $(CURDIR)/$(PY) -m bench $(ONLY)
 
 clean:  ## remove what the targets made, except the environment
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out

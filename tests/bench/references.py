@@ -1,0 +1,107 @@
+"""What is measured against what: OFASys's own figures, the factor to reach, and budgets in absolute terms.
+
+OFASys v0.1.0, size `tiny` (4 + 4 layers, width 256, tied vocabulary of 50,265), on 2 cores at 265-315 GFLOP/s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One row of the table.
+
+    Attributes:
+        words: what is measured.
+        unit: of the figure.
+        wanted: a factor over `theirs`, or a bound when `theirs` is None.
+        theirs: OFASys's figure.
+        most: smaller is better.
+        scaled: whether the machine's speed at matrix products bears on it.
+    """
+
+    words: str
+    unit: str
+    wanted: float
+    theirs: float | None = None
+    most: bool = False
+    scaled: bool = True
+
+
+def _budget(words: str, unit: str, bound: float) -> Reference:
+    return Reference(words=words, unit=unit, wanted=bound, most=True)
+
+
+def _share(words: str, share: float) -> Reference:
+    return Reference(words=words, unit="of it", wanted=share, scaled=False)
+
+
+def _memory(words: str, theirs: float) -> Reference:
+    return Reference(words=words, unit="GB", wanted=0.5, theirs=theirs, most=True, scaled=False)
+
+
+def _rate(words: str, unit: str, theirs: float, wanted: float) -> Reference:
+    return Reference(words=words, unit=unit, theirs=theirs, wanted=wanted)
+
+
+_EXAMPLES, _TOKENS = "examples/s", "tokens/s"
+
+REFERENCES: dict[str, Reference] = {
+    **{
+        f"compile-{line}-{kind}": _budget(f"compile {words}, {kind}", "us", bound)
+        for line, words in (
+            ("caption", "caption (3 parts)"),
+            ("mnli", "MNLI (11)"),
+            ("interleaved", "interleaved (12)"),
+        )
+        for kind, bound in (("cold", 1000.0), ("cached", 5.0))
+    },
+    "check": _budget("`omniline check`, a process", "s", 0.6),
+    "explain": _budget("`omniline explain`, a process", "s", 0.6),
+    "import": _budget("`import omniline`", "s", 0.1),
+    "encode-text": _rate("encode + collate, text to text, 5-120 to 5-20 words", _EXAMPLES, 1296, 3.0),
+    "encode-infill": _rate("the same, infilling, mask_ratio 0.3", _EXAMPLES, 530, 3.0),
+    "encode-mnli": _rate("the same, MNLI, a closed set of 3", _EXAMPLES, 333, 5.0),
+    "encode-jpeg": _rate("the same, 480x640 JPEG to 224 px, and text", _EXAMPLES, 200, 1.3),
+    "encode-jpeg-share": _share("... against a bare loop of full decoding and resizing", 0.9),
+    "encode-jpeg-draft": _share("... against a bare loop of reduced decoding and resizing", 0.9),
+    "infill-float32": _rate("train infilling, 16 rows of 5-120 words, float32", _TOKENS, 1109, 2.2),
+    "infill-bfloat16": _rate("... bfloat16", _TOKENS, 1109, 3.0),
+    "infill-float32-memory": _memory("... peak memory, float32", 3.2),
+    "infill-bfloat16-memory": _memory("... peak memory, bfloat16", 3.2),
+    "caption-float32": _rate("train caption, 8 pictures of 224 px, 6-16 words, float32", _TOKENS, 896, 1.5),
+    "caption-bfloat16": _rate("... bfloat16", _TOKENS, 896, 2.5),
+    "caption-float32-memory": _memory("... peak memory, float32", 2.9),
+    "caption-bfloat16-memory": _memory("... peak memory, bfloat16", 2.9),
+    "joint-float32": _rate("train both jointly, 16 + 8 rows, float32", _TOKENS, 1016, 1.7),
+    "joint-bfloat16": _rate("... bfloat16", _TOKENS, 1016, 2.7),
+    "joint-float32-memory": _memory("... peak memory, float32", 4.2),
+    "joint-bfloat16-memory": _memory("... peak memory, bfloat16", 4.2),
+    "greedy-32-1": _rate("greedy, 32 tokens, batch 1", _TOKENS, 119, 2.0),
+    "greedy-32-8": _rate("greedy, 32 tokens, batch 8", _TOKENS, 451, 3.0),
+    "beam-32-1": _rate("beam 5, 32 tokens, batch 1", _TOKENS, 67, 2.0),
+    "beam-32-8": _rate("beam 5, 32 tokens, batch 8", _TOKENS, 227, 3.0),
+    "beam-128-8": _rate("beam 5, 128 tokens, batch 8", _TOKENS, 139, 4.0),
+    **{
+        f"padding-{percent}": Reference(
+            words=f"packed against padded, {percent}% padding", unit="x", wanted=wanted, scaled=False
+        )
+        for percent, wanted in ((0, 0.95), (45, 1.0), (66, 2.0), (75, 1.5))
+    },
+}
+
+
+def ratio(reference: Reference, value: float) -> float | None:
+    """A figure over OFASys's, as it was measured; above 1 is better, or for memory below."""
+    return None if reference.theirs is None else value / reference.theirs
+
+
+def reached(reference: Reference, value: float, speed: float) -> bool:
+    """Whether a figure is good enough on a machine that is `speed` times as fast as the reference's.
+
+    Budgets hold as they are, whatever the machine.
+    """
+    found = ratio(reference, value)
+    found = value if found is None else found / (speed if reference.scaled else 1.0)
+    return found <= reference.wanted if reference.most else found >= reference.wanted

@@ -1,0 +1,78 @@
+"""The suite's own arithmetic, and its smallest section from end to end."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """The suite is started in the folder of the tests, and imported from there."""
+    sys.path.insert(0, str(TESTS))
+    import bench.page
+    import bench.references
+
+    yield bench
+    sys.path.remove(str(TESTS))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "speed", "wanted"),
+    [
+        ("infill-float32", 2500, 1.0, True),
+        ("infill-float32", 2400, 1.0, False),
+        ("infill-float32", 1300, 0.5, True),
+        ("infill-float32-memory", 1.6, 0.5, True),
+        ("infill-float32-memory", 1.7, 0.5, False),
+        ("check", 0.61, 9.0, False),
+        ("encode-jpeg-share", 0.91, 0.1, True),
+        ("padding-66", 1.9, 1.0, False),
+    ],
+)
+def test_reached(bench, name, value, speed, wanted):
+    """Rates are judged by the machine's speed; memory, shares and budgets as they are."""
+    assert bench.references.reached(bench.references.REFERENCES[name], value, speed) is wanted
+
+
+def test_a_page(bench, tmp_path):
+    figure = bench.measuring.Figure(section="generate", name="greedy-32-8", value=902.0, calibration=145.0)
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{bench.page.BEGIN}\nold\n{bench.page.END}\nafter\n")
+    bench.page.write_page([figure], page)
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "| greedy, 32 tokens, batch 8 | 902 tokens/s | 451 tokens/s | 2.00x | 4.00x | >= 3x | yes | 145 |" in text
+
+
+def test_figures_are_kept(bench, tmp_path):
+    """A run of one section leaves the others' figures, and replaces its own."""
+    kinds = {"section": "start", "calibration": 1.0}
+    first = [bench.measuring.Figure(name=name, value=0.5, **kinds) for name in ("check", "explain")]
+    bench.page.merge(first, tmp_path / "bench.json")
+    kept = bench.page.merge([bench.measuring.Figure(name="explain", value=0.4, **kinds)], tmp_path / "bench.json")
+    assert {figure.name: figure.value for figure in kept} == {"check": 0.5, "explain": 0.4}
+
+
+def test_an_unknown_section(bench):
+    done = _run("speed")
+    assert done.returncode == 2 and "no section `speed`" in done.stderr
+
+
+def test_the_smallest_section(bench):
+    done = _run("--print", "compile")
+    assert done.returncode == 0, done.stderr
+    names = [json.loads(line)["name"] for line in done.stdout.splitlines()]
+    assert names == [name for name in bench.references.REFERENCES if name.startswith("compile-")]
+
+
+def _run(*words):
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "bench", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=TESTS, env=environment)
