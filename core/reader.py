@@ -14,7 +14,7 @@ from .errors import ConfigError, DataError
 from .example import Example, Piece, RowId, Stream
 from .near import nearest
 from .parts import PortSpec, adapter_of, declared, kind_of, make_codec, port_of
-from .plan import Alternative, Plan, Side, SlotPlan
+from .plan import Alternative, Plan, Prompt, Side, SlotPlan, uses, walk
 from .seeding import mix
 from .sketch import START, Item, Sketch, Unroller, fit_context
 from .trie import Trie
@@ -97,12 +97,25 @@ class Reader:
         laid = [[Item(mark=START), *self._measured(side, reader, "target", mode)] for side in sides]
         return fit_context(Sketch(source, laid), reader.cuttable, self.context)
 
+    def prompt_rows(self, text: str) -> int:
+        """The tokens of a prompt."""
+        return self._prompt(text).rows
+
     def _source_room(self, reader: WordingReader) -> int | tuple[int, int] | None:
-        """What the source may take at predicting: in a joined context the target keeps its most, or half."""
-        if not isinstance(self.context, int):
-            return self.context
-        most = [s.slot.budget.most or self.context for s in reader.slots if s.slot.side == "target"]
-        return self.context - min(sum(most), self.context // 2)
+        """What the source may take at predicting."""
+        return self.context - self._kept(reader) if isinstance(self.context, int) else self.context
+
+    def target_room(self, reader: WordingReader) -> int | None:
+        """The rows that the target has at predicting, START included; None for no limit."""
+        return self._kept(reader) if isinstance(self.context, int) else self.context and self.context[1]
+
+    def _kept(self, reader: WordingReader) -> int:
+        """What a joined context keeps for the target: its most, or half."""
+        assert isinstance(self.context, int), "two sides with a context each keep nothing for each other"
+        slots = [reader.slots[index].slot for index in uses(reader.wording.target)]
+        most = [self.context if slot.depth else slot.budget.most or self.context for slot in slots]
+        prompts = [self.prompt_rows(step.text) for step in walk(reader.wording.target) if isinstance(step, Prompt)]
+        return min(1 + sum(most) + sum(prompts), self.context // 2)
 
     def _fit_match(self, sketch: Sketch, reader: WordingReader) -> tuple[Sketch, bool]:
         room = self.context if isinstance(self.context, int) else self.context and self.context[0]

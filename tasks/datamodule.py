@@ -166,6 +166,14 @@ class Loader:
     def __len__(self) -> int:
         return self.steps
 
+    def state_dict(self) -> dict[str, Any]:
+        """The position, which tells Lightning that an epoch may be taken up in its middle."""
+        return self.module.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the recorded position."""
+        self.module.load_state_dict(state_dict)
+
     def __iter__(self) -> Iterator[Batch]:
         module = self.module
         data = _StreamData(module.stream, module.position, self.rank)

@@ -10,6 +10,8 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_warn
 from torch import Tensor, nn
 
 from ..core.batch import Batch
@@ -72,6 +74,7 @@ class Module(L.LightningModule):
         self.failures: list[Failure] = []
         self.history: list[dict[str, float]] = []
         self._totals: Mapping[str, float] = {}
+        self._after = Position()
         self._sums: dict[str, list[Tensor | int]] = {}
         self._clock = time.perf_counter()
         self._tokens = 0
@@ -88,6 +91,7 @@ class Module(L.LightningModule):
         with self._precision():
             losses = self.network.loss(batch, self._totals)
         self.failures.extend(batch.failures)
+        self._after = Position(*batch.after)
         self._note(batch, losses.sums)
         return losses.total * (self.trainer.world_size * accumulate)
 
@@ -109,11 +113,23 @@ class Module(L.LightningModule):
             stack.enter_context(products(torch.bfloat16))
         return stack
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Record the position of the next batch: what was trained, not what was fetched."""
+    def on_after_backward(self) -> None:
+        """Record the position of the next batch: what was trained, not what was fetched; before any callback saves."""
         data = getattr(self.trainer, "datamodule", None)
         if data is not None and hasattr(data, "position"):
-            data.position = Position(*batch.after)
+            data.position = self._after
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say when a checkpoint is inexact: inside an accumulation window the gradients so far are not kept."""
+        if not self.trainer.training:
+            return
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        lost = batches % self.trainer.accumulate_grad_batches
+        if lost:
+            rank_zero_warn(
+                f"this checkpoint lies inside an accumulation window: the gradients of {lost} batches are not kept, so "
+                "a run that resumes from it differs a little; save at optimiser steps (every_n_train_steps=)"
+            )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clear denormal moments of idle rows now and then: they slow a CPU tenfold."""
@@ -123,6 +139,20 @@ class Module(L.LightningModule):
                     moment = state.get(name)
                     if moment is not None:
                         moment.masked_fill_(moment.abs() < 1e-30, 0.0)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as the trainer says. Without a loss scale a fused optimiser may be clipped, which Lightning refuses."""
+        plugin = self.trainer.precision_plugin
+        if isinstance(plugin, MixedPrecision) and plugin.scaler is None:
+            kind = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+            Precision.clip_gradients(plugin, optimizer, gradient_clip_val or 0.0, kind)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def _note(self, batch: Batch, sums: Mapping[str, Tensor]) -> None:
         for key, value in sums.items():

@@ -10,7 +10,7 @@ import torch
 
 from ..core.codec import Encoded, Mode, Reading
 from ..core.errors import ConfigError, DataError
-from ..core.example import Example, RowId
+from ..core.example import Example, RowId, rows_within
 from ..core.generation import Answer, Answers, generate
 from ..core.generation_program import Decode, Forced, Given, Program, make_program
 from ..core.model import pool
@@ -18,7 +18,7 @@ from ..core.networks import DecoderSearch
 from ..core.outputs import Output
 from ..core.packing import pack
 from ..core.parts import adapter_of, declared, working_half
-from ..core.plan import Branch, Part, Repeat, SlotPlan, Step, uses, walk
+from ..core.plan import Branch, Part, Prompt, Repeat, SlotPlan, Step, uses, walk
 from ..core.reader import Reader, SlotReader
 from ..core.rows import is_absent, is_list, missing_column, read_path
 from ..core.settings import settings_of
@@ -174,24 +174,49 @@ class Predictor:
 
     def _program(self) -> Program:
         steps: dict[int, Forced | Decode] = {}
-        needed = uses(first_branches(self.wording.target))
-        for reader in self.slots:
+        needed = [self.slots[index] for index in uses(first_branches(self.wording.target))]
+        limits = self._limits(needed)
+        for reader in needed:
             slot = reader.slot
-            if slot.index in needed:
-                steps[slot.index] = (
-                    Forced(key=slot.index, kind=reader.kind) if slot.given else self._decode(slot, reader)
-                )
+            steps[slot.index] = (
+                Forced(key=slot.index, kind=reader.kind)
+                if slot.given
+                else self._decode(slot, reader, limits[slot.index])
+            )
         return make_program(self.wording.target, steps, prompt_kind=self.reader.prompt_kind)
 
-    def _decode(self, slot: SlotPlan, reader: SlotReader) -> Decode:
+    def _limits(self, readers: Sequence[SlotReader]) -> dict[int, int]:
+        """The most tokens of each slot that is found, so that all of them, groups once, fit the context.
+
+        Raises:
+            ConfigError: what cannot be cut alone does not fit.
+        """
+        limits = {r.slot.index: r.slot.budget.most or self.most_tokens for r in readers}
+        room = self.reader.target_room(self.reader.wordings[0])
+        if room is None:
+            return limits
+        soft = [r.slot.index for r in readers if r.cuttable and r.trie < 0 and not r.slot.given]
+        tries = {r.slot.index: self.reader.tries[r.trie].depth for r in readers if r.trie >= 0}
+        given = {r.slot.index: 0 for r in readers if r.slot.given and r.slot.budget.most is None}
+        fixed = sum((limits | tries | given)[i] for i in limits if i not in soft)
+        steps = list(walk(first_branches(self.wording.target)))
+        fixed += sum(self.reader.prompt_rows(step.text) for step in steps if isinstance(step, Prompt))
+        fixed += 1 + 2 * sum(isinstance(step, Repeat) for step in steps)
+        shares = rows_within([limits[i] for i in soft], room - fixed)
+        if fixed > room or min(shares, default=1) < 1:
+            raise ConfigError(
+                f"the target needs at least {fixed + len(soft):,} tokens ({fixed:,} of them cannot be cut), but the "
+                f"context of `{self.model.backbone_name}` leaves {room:,}"
+            )
+        return limits | dict(zip(soft, shares, strict=True))
+
+    def _decode(self, slot: SlotPlan, reader: SlotReader, limit: int) -> Decode:
         if slot.closed_set == ():
             raise ConfigError(
                 f"the closed set of `{slot.name}` has no members here: write them, `closed_set=yes|no`, or predict "
                 "with the instruction of a task that the model was trained on"
             )
-        most = slot.budget.most
-        limit = self.most_tokens if most is None else most
-        if slot.predicts == "values" and most is None:
+        if slot.predicts == "values" and slot.budget.most is None:
             raise ConfigError(f"slot `{slot.name}`: values of any length need `max_length` to be predicted")
         return Decode(
             slot=slot.index,
