@@ -95,6 +95,7 @@ FIT: Mapping[str, Check] = {
     "padded": flag,
     "workers": whole,
     "valid_rows": whole,
+    "metric_rows": whole,
     "fewer_page_faults": flag,
 }
 MIXTURE: Mapping[str, Check] = {"strategy": one_of("weights", "proportional", "round_robin"), "temperature": number}

@@ -115,7 +115,7 @@ def make_trainer(file: TaskFile, checkpoints: Path) -> L.Trainer:
     if settings.get("enable_progress_bar", True):
         callbacks.append(Progress())
     if settings.get("enable_checkpointing", True):
-        callbacks.append(_checkpoint(checkpoints, int(settings.get("accumulate_grad_batches", 1))))
+        callbacks += _checkpoints(checkpoints)
     defaults: dict[str, Any] = {"logger": False, "enable_model_summary": False, "default_root_dir": str(checkpoints)}
     try:
         return L.Trainer(**{**defaults, **settings, "callbacks": callbacks})
@@ -123,16 +123,26 @@ def make_trainer(file: TaskFile, checkpoints: Path) -> L.Trainer:
         raise ConfigError(f"{file.document.place(('trainer',))}`trainer` does not suit Lightning: {cause}") from cause
 
 
-def _checkpoint(folder: Path, accumulate: int) -> ModelCheckpoint:
-    """The last state, every 500 steps of the optimiser and at the end."""
-    return ModelCheckpoint(
+def _checkpoints(folder: Path) -> list[L.Callback]:
+    """The state every 500 steps of the optimiser, the newest alone, and at the end."""
+    periodic = ModelCheckpoint(
         dirpath=folder,
-        filename="last",
-        save_top_k=1,
+        filename="newest",
         every_n_train_steps=CHECKPOINT_EVERY,
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )
+    return [periodic, _Last(folder / "last.ckpt")]
+
+
+class _Last(L.Callback):
+    """Keeps the state in which training ends, for going on later with more steps."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.save_checkpoint(self.path)
 
 
 def quieten() -> None:
