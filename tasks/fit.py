@@ -142,6 +142,7 @@ def _quiet(own: bool) -> Iterator[None]:
         if own:
             warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            warnings.filterwarnings("ignore", ".*across ranks is zero.*")
             for logger, _ in levels:
                 logger.setLevel(logging.WARNING)
         try:
