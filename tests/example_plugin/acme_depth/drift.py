@@ -89,7 +89,8 @@ def _running(total: Tensor, target: Tensor, layout: Layout) -> Tensor:
     """The mean of each target row's source and of the target up to it."""
     parts = layout.target
     pieces = target.split(list(parts.lengths) if parts.stride is None else [parts.stride] * len(parts.lengths))
-    summed = torch.cat([start + piece.cumsum(0) for start, piece in zip(total, pieces, strict=True)])
+    none = target.new_zeros(0, target.shape[1])
+    summed = torch.cat([none, *(start + piece.cumsum(0) for start, piece in zip(total, pieces, strict=True))])
     part = parts.part.to(target.device)
     before = torch.tensor(layout.source.lengths, device=target.device).index_select(0, part)
     return summed / (before + parts.index.to(target.device) + 1)[:, None]
