@@ -144,8 +144,10 @@ class StreamCache:
         if 2 * len(used) > len(self.sources) or not self.sources:
             return
         keep = torch.tensor(used, dtype=torch.long)
+        longest = max((self.sources[s] for s in used), default=0)
         self.memory = [
-            (k.index_select(0, keep.to(k.device)), v.index_select(0, keep.to(v.device))) for k, v in self.memory
+            (k[:, :, :longest].index_select(0, keep.to(k.device)), v[:, :, :longest].index_select(0, keep.to(v.device)))
+            for k, v in self.memory
         ]
         place = {source: i for i, source in enumerate(used)}
         self.source = [place[s] for s in self.source]

@@ -258,11 +258,17 @@ def test_reordering_moves_no_memory_and_beams_share_their_source(network):
     assert cache.memory[0][0] is keys and cache.streams == 8
 
 
-def test_sources_that_no_stream_reads_are_dropped(network):
+@pytest.mark.parametrize("kept", [[2, 2], [3], [0, 3], [1], [1, 0]])
+def test_sources_that_no_stream_reads_are_dropped(network, kept):
+    """The ones that stay may be shorter than those that went, or empty."""
     network.eval()
+    x, layout, _ = batch()
+    streams = targets(layout, x, network(x, layout).detach())
     cache = prefilled(network)
-    cache.select(torch.tensor([2, 2]))
-    assert cache.memory[0][0].shape[0] == 1
+    cache.select(torch.tensor(kept))
+    shape = cache.memory[0][0].shape
+    assert (shape[0], shape[2]) == (len(set(kept)), max(SOURCE[i] for i in kept))
+    feed(network, cache, [streams[i] for i in kept], [0] * len(kept), [1] * len(kept))
 
 
 def test_all_streams_may_end(network):
