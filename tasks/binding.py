@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.errors import ConfigError, DataError, Diagnostic, InstructionError, Source
+from ..core.errors import ConfigError, DataError, Diagnostic, InstructionError, Source, carets
 from ..core.example import RowId
 from ..core.near import nearest
 from ..core.parts import port_table
@@ -101,12 +101,24 @@ def trial_reader(bound: Bound, tokenizer: Any) -> Reader:
     return make_reader(bound.task.name, bound.plan, catalog=bound.task.catalog, table=table, tokenizer=tokenizer)
 
 
+def note_place(error: DataError, plan: Plan) -> DataError:
+    """The error, with a note that marks the slot which it names in the instruction."""
+    slot = _named(plan, error)
+    if slot is not None:
+        error.add_note("\n".join(carets(plan.text, slot.span, ())))
+    return error
+
+
 def _blamed(plan: Plan, cause: DataError) -> SlotPlan:
-    text = str(cause)
+    return _named(plan, cause) or plan.slots[0]
+
+
+def _named(plan: Plan, error: DataError) -> SlotPlan | None:
+    text = str(error)
     for slot in plan.slots:
         if f"`{slot.name}`" in text or f"`{slot.path}`" in text:
             return slot
-    return plan.slots[0]
+    return None
 
 
 def _finding(code: str, message: str, plan: Plan, slot: SlotPlan, hint: str | None = None) -> Diagnostic:

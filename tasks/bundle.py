@@ -62,7 +62,9 @@ def _write(model: Model, folder: Path) -> None:
         (folder / TOKENIZER).write_text(model.tokenizer.to_json(), encoding="utf-8")
     files = sorted(path.name for path in folder.iterdir())
     _json(folder / INDEX, {"format": FORMAT, "files": {name: _hash(folder / name) for name in files}})
-    os.chmod(folder, 0o755)
+    for path in folder.iterdir():
+        path.chmod(0o644)
+    folder.chmod(0o755)
 
 
 def _description(model: Model, tied: dict[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import lightning as L
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from ..core.batch import Batch
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, DataError
 from ..core.example import Example, RowId
 from ..core.packing import pack
 from ..core.reader import Reader
@@ -183,7 +183,7 @@ class Loader:
             num_workers=module.workers,
             prefetch_factor=4 if module.workers else None,
         )
-        yield from _with_totals(iter(loader), self.accumulate, self.steps)
+        yield from _with_totals(_raised(loader), self.accumulate, self.steps)
 
 
 def _with_totals(batches: Iterator[Batch], accumulate: int, steps: int) -> Iterator[Batch]:
@@ -198,14 +198,25 @@ def _with_totals(batches: Iterator[Batch], accumulate: int, steps: int) -> Itera
             yield batch.with_totals(totals)
 
 
-class _StreamData(IterableDataset[Batch]):
+def _raised(batches: Iterable[Batch | DataError]) -> Iterator[Batch]:
+    """The batches, or the error that a loader worker met, as it was raised there."""
+    for item in batches:
+        if isinstance(item, DataError):
+            raise item
+        yield item
+
+
+class _StreamData(IterableDataset[Batch | DataError]):
     def __init__(self, stream: Stream, start: Position, rank: int) -> None:
         self.stream, self.start, self.rank = stream, start, rank
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | DataError]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        return self.stream.batches(self.start, self.rank, worker=worker, workers=workers)
+        try:
+            yield from self.stream.batches(self.start, self.rank, worker=worker, workers=workers)
+        except DataError as error:
+            yield error
 
 
 class ValidLoader:

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,22 @@ from rich.console import Console
 from rich.table import Table
 
 from ..core.example import RowId
+from .datamodule import DataModule
 from .evaluation import Evaluation, evaluate
 from .fit import fit
+from .memory import keep_pages
 from .model import Model
 from .module import Module
 from .presets.samples import digit_rows, emoji_rows, english_rows
 from .report import Report, Score, Shot
+from .stream import Position
 from .task import Task
 
 EMOJI = "[IMAGE:img,size=48,patch=8] what is this? -> [TEXT:name,max_length=32]"
 DIGIT = "[IMAGE:img,size=48,patch=8] which digit is written here? -> [TEXT:digit,closed_set]"
 INFILL = 'what is the complete text of "[TEXT:text,mask_ratio=0.3,max_length=160]"? -> [TEXT:text,max_length=160]'
 SIZE = 48
+BATCH_TOKENS = 4096
 SPLITS = ("train", "valid")
 
 CAVEATS = (
@@ -59,7 +64,7 @@ def run(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="omniline demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="where the model and the report go")
     parser.add_argument("--minutes", type=float, default=4.5, help="most minutes of training")
-    parser.add_argument("--steps", type=int, default=3000, help="most steps of training")
+    parser.add_argument("--steps", type=int, help="steps of training; by default what the minutes hold")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
     console = Console(stderr=True)
@@ -79,24 +84,39 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def train(learned: Sequence[Task], minutes: float, steps: int, seed: int) -> tuple[Model, list[dict[str, float]]]:
-    """Train one model on all tasks, by the clock or to a number of steps, whichever comes first."""
+def train(
+    learned: Sequence[Task], minutes: float, steps: int | None, seed: int
+) -> tuple[Model, list[dict[str, float]]]:
+    """Train one model on all tasks, for as many steps as the minutes hold on this machine unless `steps` says."""
+    keep_pages()
+    model = Model.build(backbone="ofa-tiny,dropout=0.0", tasks=learned, tokenizer="bpe:2000", seed=seed)
     history: list[dict[str, float]] = []
-    model = fit(
+    fit(
         learned,
-        backbone="ofa-tiny",
-        tokenizer="bpe:2000",
+        model=model,
         seed=seed,
-        max_steps=steps,
+        max_steps=steps or affordable(model, learned, minutes),
         max_time={"seconds": int(minutes * 60)},
         learning_rate=1.5e-3,
-        batch_tokens=4096,
+        batch_tokens=BATCH_TOKENS,
         workers=1,
-        fewer_page_faults=True,
         callbacks=[_Keep(history)],
+        log_every_n_steps=10,
         limit_val_batches=0,
     )
     return model, history
+
+
+def affordable(model: Model, learned: Sequence[Task], minutes: float) -> int:
+    """How many steps the minutes hold, from the time of a few, so that the learning rate can fall to its end."""
+    batches = iter(DataModule(learned, model=model, batch_tokens=BATCH_TOKENS).stream.batches(Position()))
+    spent = []
+    for batch in islice(batches, 6):
+        began = time.perf_counter()
+        model.network.loss(batch).total.backward()
+        spent.append(time.perf_counter() - began)
+    model.network.zero_grad()
+    return max(50, min(3000, int(minutes * 60 * 0.8 / statistics.median(spent[2:]))))
 
 
 class _Keep(L.Callback):

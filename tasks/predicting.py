@@ -22,6 +22,7 @@ from ..core.plan import Branch, Part, Prompt, Repeat, SlotPlan, Step, uses, walk
 from ..core.reader import Reader, SlotReader
 from ..core.rows import is_absent, is_list, missing_column, read_path
 from ..core.settings import settings_of
+from .binding import note_place
 from .stream import Failure
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Predictor:
                 examples[number] = self._example(row, number)
             except DataError as cause:
                 if self.on_error != "skip":
-                    raise DataError(f"row {number}: {cause}") from cause
+                    raise note_place(DataError(f"row {number}: {cause}"), self.reader.plan) from cause
                 self.failures.append(Failure(RowId(self.reader.task, number), f"row {number}", str(cause)))
         out: list[Output | None] = [None] * len(rows)
         with torch.inference_mode():

@@ -25,7 +25,7 @@ table { border-collapse: collapse; width: 100%; }
 th { text-align: left; color: var(--soft); font-weight: 600; font-size: 13px; }
 th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 tr:last-child td { border-bottom: 0; } td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-td.ours { color: var(--good); font-weight: 650; }
+td.above { color: var(--good); font-weight: 650; }
 code, pre { font: 13px/1.45 ui-monospace, monospace; } pre { overflow-x: auto; margin: 8px 0 0; }
 .shots { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; }
 .shot { border: 1px solid var(--line); border-radius: 8px; padding: 10px; background: #fff; font-size: 13px; }
@@ -95,7 +95,7 @@ class Report:
 
     def _scores(self) -> str:
         rows = "".join(
-            f"<tr><td>{_safe(s.task)}</td><td>{_safe(s.metric)}</td><td class='number ours'>{s.ours:.1%}</td>"
+            f"<tr><td>{_safe(s.task)}</td><td>{_safe(s.metric)}</td><td class='number {_verdict(s)}'>{s.ours:.1%}</td>"
             f"<td class=number>{s.baseline:.1%}</td><td class=soft>{_safe(s.baseline_name)}</td>"
             f"<td class=number>{s.rows:,}</td></tr>"
             for s in self.scores
@@ -121,7 +121,8 @@ class Report:
 
     def _plans(self) -> str:
         return "".join(
-            f"<div class=card><b>{_safe(name)}</b> <code>{_safe(plan.text)}</code><pre>{_safe(plan.explain())}</pre></div>"
+            f"<div class=card><b>{_safe(name)}</b> <code>{_safe(plan.text)}</code>"
+            f"<pre>{_safe(plan.explain())}</pre></div>"
             for name, plan in self.plans.items()
         )
 
@@ -130,10 +131,14 @@ class Report:
         return f"<div class=card><table>{rows}</table></div>"
 
 
+def _verdict(score: Score) -> str:
+    return "above" if score.ours > score.baseline else "wrong"
+
+
 def _shot(shot: Shot) -> str:
     verdict = "" if shot.right is None else "right" if shot.right else "wrong"
     score = "" if shot.score is None else f" <span class=soft>{shot.score:.0%}</span>"
-    answer = f"<span class='{verdict}'>{_safe(shot.answer)}</span>{score}"
+    answer = f"<span class='{verdict}'>{_safe(shot.answer or '(nothing)')}</span>{score}"
     truth = f"<div class=soft>true: {_safe(shot.truth)}</div>"
     if shot.picture is None:
         return (

@@ -21,7 +21,7 @@ from ..core.packing import pack
 from ..core.reader import Reader
 from ..core.seeding import mix, permuted
 from ..core.sketch import Sketch
-from .binding import Bound
+from .binding import Bound, note_place
 
 WINDOW = 512
 
@@ -171,7 +171,7 @@ class Stream:
         bound = self.tasks[id.task]
         place = bound.rows["train"].place(id.row)
         if bound.task.on_error == "raise":
-            raise DataError(f"task `{id.task}`, {place}: {cause}") from cause
+            raise note_place(DataError(f"task `{id.task}`, {place}: {cause}"), bound.plan) from cause
         return Failure(id, place, str(cause))
 
     def _packed(self, rows: list[Drawn]) -> list[list[Drawn]]:
