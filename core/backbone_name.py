@@ -94,7 +94,7 @@ def _settings(name: str, made: Backbone, written: list[str]) -> dict[str, Value]
     for item in written:
         key, equals, text = (part.strip() for part in item.partition("="))
         if not equals:
-            raise ConfigError(f"behind the backbone `{name}` must stand settings, `,dropout=0.1`, but there is `{item}`")
+            raise ConfigError(f"behind `{name}` must stand settings such as `dropout=0.1`, but there is `{item}`")
         if key not in known:
             near = nearest(key, known)
             hint = f"; did you mean `{near}`?" if near else f" (settings: {', '.join(known)})"
@@ -121,6 +121,7 @@ def _value(name: str, setting: Setting, text: str) -> Value:
         raise ConfigError(f"{what} must be one of {', '.join(map(str, setting.choices))}, but is `{text}`")
     low, high = setting.at_least, setting.at_most
     if not isinstance(value, str) and not ((low is None or value >= low) and (high is None or value <= high)):
-        most = "" if high is None else f" and at most {high:g}"
-        raise ConfigError(f"{what} must be at least {low if low is not None else float('-inf'):g}{most}, but is {text}")
+        least, most = (None if edge is None else f"{edge:g}" for edge in (low, high))
+        bounds = [f"at {word} {edge}" for word, edge in (("least", least), ("most", most)) if edge is not None]
+        raise ConfigError(f"{what} must be {' and '.join(bounds)}, but is {text}")
     return value

@@ -50,6 +50,11 @@ class Bound:
         except (OSError, ValueError) as cause:
             raise DataError(str(cause)) from cause
 
+    def placed(self, split: Split, index: int, cause: DataError) -> DataError:
+        """The error of a row with task and place before it, and a note that marks the slot in the instruction."""
+        text = f"task `{self.task.name}`, {self.rows[split].place(index)}: {cause}"
+        return note_place(DataError(text), self.plan)
+
 
 def bind(task: Task) -> Bound:
     """Open a task's sources, settle its closed sets, and read the first rows of every split.

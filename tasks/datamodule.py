@@ -17,7 +17,7 @@ from ..core.reader import Reader
 from .binding import Bound
 from .mixture import Mixture, mixture_of
 from .model import Model
-from .stream import Position, Stream
+from .stream import Failure, Position, Stream
 from .task import Split, Task
 
 
@@ -236,16 +236,28 @@ class ValidLoader:
 
     def _batches(self) -> Iterator[Batch]:
         held: list[Example] = []
+        failures: list[Failure] = []
         tokens = 0
-        rows = self.bound.rows[self.split]
-        for index in range(min(self.most, len(rows)) if rows.finite else self.most):
-            example = self.reader.example(
-                self.bound.read(self.split, index), RowId(self.bound.task.name, index), mode="valid"
-            )
+        for example in self._examples(failures):
             if held and tokens + example.rows() > self.batch_tokens:
-                yield pack(held, {self.bound.task.name: self.reader})
-                held, tokens = [], 0
+                yield self._batch(held, failures)
+                held, failures[:], tokens = [], [], 0
             held.append(example)
             tokens += example.rows()
-        if held:
-            yield pack(held, {self.bound.task.name: self.reader})
+        if held or failures:
+            yield self._batch(held, failures)
+
+    def _batch(self, held: list[Example], failures: list[Failure]) -> Batch:
+        return replace(pack(held, {self.bound.task.name: self.reader}), failures=tuple(failures))
+
+    def _examples(self, failures: list[Failure]) -> Iterator[Example]:
+        """The rows as examples; those that cannot be read are raised or listed, as the task says."""
+        rows = self.bound.rows[self.split]
+        for index in range(min(self.most, len(rows)) if rows.finite else self.most):
+            id = RowId(self.bound.task.name, index)
+            try:
+                yield self.reader.example(self.bound.read(self.split, index), id, mode="valid")
+            except DataError as cause:
+                if self.bound.task.on_error == "raise":
+                    raise self.bound.placed(self.split, index, cause) from cause
+                failures.append(Failure(id, f"{self.split} {rows.place(index)}", str(cause)))

@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, DataError
+from ..core.example import RowId
 from ..core.metric import default_metrics
 from ..core.near import nearest
 from ..core.outputs import Output
 from ..core.parts import working_half
 from ..core.plan import SlotPlan
 from ..core.rows import is_absent, read_path
-from .binding import Bound
+from .binding import Bound, note_place
 from .mixture import Mixture, mixture_of
 from .model import Model
 from .predicting import Predictor
@@ -79,14 +80,16 @@ def evaluate(
 def _evaluate(model: Model, bound: Bound, split: Split, most: int | None, settings: dict[str, Any]) -> Evaluation:
     source = bound.rows[split]
     count = len(source) if source.finite else most or 1000
-    held: list[Mapping[str, Any]] = []
-    for index in range(min(count, most or count)):
-        held.append(bound.read(split, index))
+    failures: list[Failure] = []
+    read = (_row(bound, split, index, failures) for index in range(min(count, most or count)))
+    held = [row for row in read if row is not None]
     training = model.network.training
     model.network.eval()
     try:
         predictor = Predictor(model, model.reader(bound), mode="valid", on_error=bound.task.on_error, **settings)
         found = predictor.answers(held)
+    except DataError as cause:
+        raise note_place(DataError(f"task `{bound.task.name}`, {split} {cause}"), bound.plan) from cause
     finally:
         model.network.train(training)
     kept = [(row, output) for row, output in zip(held, found, strict=True) if output is not None]
@@ -100,8 +103,19 @@ def _evaluate(model: Model, bound: Bound, split: Split, most: int | None, settin
         rows=len(outputs),
         outputs=outputs,
         truths=truths,
-        failures=predictor.failures,
+        failures=[*failures, *predictor.failures],
     )
+
+
+def _row(bound: Bound, split: Split, index: int, failures: list[Failure]) -> Mapping[str, Any] | None:
+    """A row, or None for one that cannot be read where the task skips such."""
+    try:
+        return bound.read(split, index)
+    except DataError as cause:
+        if bound.task.on_error == "raise":
+            raise bound.placed(split, index, cause) from cause
+        failures.append(Failure(RowId(bound.task.name, index), bound.rows[split].place(index), str(cause)))
+        return None
 
 
 def judge(
@@ -126,8 +140,12 @@ def judge(
         ]
         if not pairs:
             continue
-        made.update([p for p, _ in pairs], [t for _, t in pairs])
-        found = made.compute()
+        try:
+            made.update([p for p, _ in pairs], [t for _, t in pairs])
+            found = made.compute()
+        except (TypeError, ValueError) as cause:
+            text = f"task `{bound.task.name}`, slot `{slot.name}` (column `{slot.path}`): {cause}"
+            raise note_place(DataError(text), bound.plan) from cause
         named = found if isinstance(found, Mapping) else {"": found}
         for part, value in named.items():
             key = f"{slot.name}/{name}" + (f"_{part}" if part else "")

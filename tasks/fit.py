@@ -110,7 +110,8 @@ def fit(
 
 def _model(model: Model | None, mixture: Mixture, backbone: str | None, tokenizer: Any, seed: int) -> Model:
     if model is None:
-        return Model.build(backbone=backbone or "ofa-tiny", tasks=mixture, tokenizer=tokenizer, seed=seed)
+        name = "ofa-tiny" if backbone is None else backbone
+        return Model.build(backbone=name, tasks=mixture, tokenizer=tokenizer, seed=seed)
     model.adopt(mixture, seed=seed)
     return model
 

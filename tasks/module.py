@@ -206,6 +206,7 @@ class Module(L.LightningModule):
     def _evaluation_step(self, batch: Batch, split: str) -> None:
         with self._precision():
             losses = self.network.loss(batch)
+        self.failures.extend(failure for failure in batch.failures if failure not in self.failures)
         for key, total in losses.sums.items():
             count = batch.counts[key]
             self.log(

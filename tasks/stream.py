@@ -21,7 +21,7 @@ from ..core.packing import pack
 from ..core.reader import Reader
 from ..core.seeding import mix, permuted
 from ..core.sketch import Sketch
-from .binding import Bound, note_place
+from .binding import Bound
 
 WINDOW = 512
 
@@ -169,10 +169,9 @@ class Stream:
 
     def _failed(self, id: RowId, cause: DataError) -> Failure:
         bound = self.tasks[id.task]
-        place = bound.rows["train"].place(id.row)
         if bound.task.on_error == "raise":
-            raise note_place(DataError(f"task `{id.task}`, {place}: {cause}"), bound.plan) from cause
-        return Failure(id, place, str(cause))
+            raise bound.placed("train", id.row, cause) from cause
+        return Failure(id, bound.rows["train"].place(id.row), str(cause))
 
     def _packed(self, rows: list[Drawn]) -> list[list[Drawn]]:
         """Best fit in the drawn order: each row goes to the fullest batch that still has room for it."""
