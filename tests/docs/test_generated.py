@@ -1,6 +1,7 @@
 """What the pages take from the code is what `docs/generate.py` writes now."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ DOCS = Path(omniline.__file__).resolve().parent / "docs"
 def generate():
     spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules["generate"] = module
     spec.loader.exec_module(module)
-    return module
+    yield module
+    del sys.modules["generate"]
 
 
 def test_every_generated_page_is_up_to_date(generate):
