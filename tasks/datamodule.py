@@ -114,7 +114,7 @@ class DataModule(L.LightningDataModule):
         if self.steps_per_epoch is not None:
             steps = self.steps_per_epoch
         else:
-            first = self.stream.plan(0)
+            first = self.stream.planned(0)
             rows = sum(len(batch) for batch in first.batches)
             total = sum(b.size("train") for b in self.stream.tasks.values() if b.rows["train"].finite) or rows
             steps = max(1, round(total / max(rows, 1) * len(first.batches) / self.stream.ranks))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -103,6 +103,10 @@ class Stream:
     padded: bool = False
     ranks: int = 1
     window: int = WINDOW
+    _latest: dict[int, WindowPlan] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_latest": {}}
 
     def rows(self, window: int) -> Iterator[RowId]:
         """The rows that a window draws: exact shares in the long run, each task's pass a permutation of its rows."""
@@ -137,13 +141,21 @@ class Stream:
         """This rank's batches from a position on; with several loader workers, every `workers`-th of them."""
         window, first, number = start.window, start.step, 0
         while True:
-            plan = self.plan(window)
+            plan = self.planned(window)
             steps = len(plan.batches) // self.ranks
             for step in range(first, steps):
                 if number % workers == worker:
                     yield self._batch(plan, window, step, rank, last=step == steps - 1)
                 number += 1
             window, first = window + 1, 0
+
+    def planned(self, window: int) -> WindowPlan:
+        """The plan of a window, kept while it is the latest: over few rows every epoch begins in the same window."""
+        if window not in self._latest:
+            plan = self.plan(window)
+            self._latest.clear()
+            self._latest[window] = plan
+        return self._latest[window]
 
     def _batch(self, plan: WindowPlan, window: int, step: int, rank: int, *, last: bool) -> Batch:
         examples: list[Example] = []
