@@ -17,6 +17,9 @@ from . import __version__
 from .core.errors import OmnilineError
 
 TRACEBACK = "OMNILINE_TRACEBACK"
+WAITING = "OMP_WAIT_POLICY"
+"""How torch's threads wait for each other: spinning, the default, halves the speed when a loader's worker shares the
+cores."""
 LINE = "an instruction (it holds `[` or an arrow), the path of a task file, or - for standard input"
 LINES = ("check", "explain")
 
@@ -24,6 +27,7 @@ LINES = ("check", "explain")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault(WAITING, "PASSIVE")
     if words[:1] == ["demo"]:
         return _guarded("demo", words[1:], as_json=False)
     parser = make_parser()

@@ -33,6 +33,7 @@ DIGIT = "[IMAGE:img,size=48,patch=8] which digit is written here? -> [TEXT:digit
 INFILL = 'what is the complete text of "[TEXT:text,mask_ratio=0.3,max_length=160]"? -> [TEXT:text,max_length=160]'
 SIZE = 48
 BATCH_TOKENS = 4096
+BACKBONE = "ofa-tiny,width=128,ffn=512,encoder_layers=4,decoder_layers=2,dropout=0.0"
 SPLITS = ("train", "valid")
 
 CAVEATS = (
@@ -89,7 +90,7 @@ def train(
 ) -> tuple[Model, list[dict[str, float]]]:
     """Train one model on all tasks, for as many steps as the minutes hold on this machine unless `steps` says."""
     keep_pages()
-    model = Model.build(backbone="ofa-tiny,dropout=0.0", tasks=learned, tokenizer="bpe:2000", seed=seed)
+    model = Model.build(backbone=BACKBONE, tasks=learned, tokenizer="bpe:2000", seed=seed)
     history: list[dict[str, float]] = []
     fit(
         learned,
