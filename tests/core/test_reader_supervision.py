@@ -1,6 +1,7 @@
 """What is supervised, written out: every supervised token, end mark and mark of a table of instructions and rows.
 
-A side is written as pieces: `given`, (forced), <supervised>; `$` is an end mark, `+` goes on with a group, `.` stops it.
+A side is written as pieces: {given}, (forced), <supervised>; `$` is an end mark, `^` opens a target side, `+` goes on
+with a group, `.` stops it.
 """
 
 import pytest

@@ -165,7 +165,7 @@ TASKS = [
     ({"name": "two words"}, "a task's name must be letters, digits"),
     ({"weight": 0}, "the weight of task `pets` must be above 0, but is 0"),
     ({"on_error": "ignore"}, 'on_error of task `pets` must be "raise" or "skip", but is \'ignore\''),
-    ({"metrics": {"lable": ["accuracy"]}}, "metrics of task `pets` name `lable`, which is no target slot; did you mean `label`"),
+    ({"metrics": {"lable": ["accuracy"]}}, "name `lable`, which is no target slot; did you mean `label`"),
     ({"metrics": ["acuracy"]}, "no installed package provides the metric `acuracy`; did you mean `accuracy`"),
     ({"metrics": ["iou"]}, "the metric `iou` suits BOX, but `label` is TEXT"),
 ]  # fmt: skip

@@ -172,11 +172,41 @@ def test_progress_of_another_rank_is_silent(small, capfd):
     assert capfd.readouterr().err == ""
 
 
-PUBLIC = (
-    "parse check compile Instruction Plan Diagnostic Span Label Fix Source InstructionError Task Mixture fit Model load "
-    "Output Catalog hookimpl setting Modality Adapter Backbone Loss Decoder Metric Tokens TensorSpec Codec Port Module "
-    "DataModule testing"
-).split()
+PUBLIC = [
+    "parse",
+    "check",
+    "compile",
+    "Instruction",
+    "Plan",
+    "Diagnostic",
+    "Span",
+    "Label",
+    "Fix",
+    "Source",
+    "InstructionError",
+    "Task",
+    "Mixture",
+    "fit",
+    "Model",
+    "load",
+    "Output",
+    "Catalog",
+    "hookimpl",
+    "setting",
+    "Modality",
+    "Adapter",
+    "Backbone",
+    "Loss",
+    "Decoder",
+    "Metric",
+    "Tokens",
+    "TensorSpec",
+    "Codec",
+    "Port",
+    "Module",
+    "DataModule",
+    "testing",
+]
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -13,6 +13,9 @@ from omniline.core.errors import DataError
 from omniline.tasks.stream import Position, Stream
 
 
+START = Position()
+
+
 def stream(small, tasks, model=None, shares=None, **settings):
     model = model or small.build(tasks)
     bounds = {task.name: model.bound(task) for task in tasks}
@@ -43,7 +46,7 @@ def print_of(batch):
     return (batch.ids, batch.position, batch.after, tensors, batch.order.tolist(), batch.counts)
 
 
-def first(stream, count, start=Position(), rank=0, **workers):
+def first(stream, count, start=START, rank=0, **workers):
     return [print_of(batch) for batch in islice(stream.batches(start, rank, **workers), count)]
 
 
