@@ -1,13 +1,14 @@
 """Sharing room, and the size of examples."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniline.core.codec import Encoded
 from omniline.core.example import Example, Piece, RowId, Stream, rows_within
 
 
+@settings(deadline=None)
 @given(wanted=st.lists(st.integers(0, 100), max_size=8), room=st.integers(0, 400))
 def test_room_is_shared_fully_and_fairly(wanted, room):
     limits = rows_within(wanted, room)
@@ -16,7 +17,7 @@ def test_room_is_shared_fully_and_fairly(wanted, room):
     cut = [limit for limit, want in zip(limits, wanted, strict=True) if limit < want]
     if cut:
         assert max(cut) - min(cut) <= 1
-        assert max(limits) <= max(cut)
+        assert max(limits) <= max(cut) + 1
 
 
 def test_no_room():

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniline.core.seeding import mix, permuted
@@ -25,6 +25,7 @@ def test_mix_tells_paths_apart():
     assert all(0 <= mix(i) < 1 << 63 for i in range(100))
 
 
+@settings(deadline=None, max_examples=40)
 @given(size=st.integers(1, 3000), key=st.integers(0, 2**63 - 1))
 def test_permuted_is_a_permutation(size, key):
     assert sorted(permuted(i, size, key) for i in range(size)) == list(range(size))

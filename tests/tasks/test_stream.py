@@ -12,7 +12,6 @@ import omniline as ol
 from omniline.core.errors import DataError
 from omniline.tasks.stream import Position, Stream
 
-
 START = Position()
 
 
