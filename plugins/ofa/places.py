@@ -18,7 +18,7 @@ SHORTEST, LONGEST = 0.02, 10_000.0
 
 
 class Places(nn.Module):
-    """Learned places of one side, the kind of each row, and the LayerNorm of their sum with the embeddings.
+    """Learned places of one side, the kind of each row, and the sum of their LayerNorm with the embeddings'.
 
     Args:
         width: size of an embedding.
@@ -33,6 +33,7 @@ class Places(nn.Module):
         self.kind = nn.Parameter(torch.zeros(kinds, width))
         self.index = nn.Parameter(torch.empty(positions + grid, width))
         self.norm = nn.LayerNorm(width)
+        self.place_norm = nn.LayerNorm(width)
         nn.init.trunc_normal_(self.index, std=0.02)
         self.height = self.width = self.time = None
         if grid:
@@ -44,9 +45,12 @@ class Places(nn.Module):
 
     def forward(self, x: Tensor, kinds: Tensor, index: Tensor) -> Tensor:
         """Rows [..., width] with their kind and running index, int64 [...] each."""
+        return self._sum(x, kinds, self.index.index_select(0, index.reshape(-1)).view(x.shape))
+
+    def _sum(self, x: Tensor, kinds: Tensor, place: Tensor) -> Tensor:
+        """Normed apart, so that a port whose embeddings are large does not drown the places."""
         kind = self.kind.index_select(0, kinds.reshape(-1)).view(x.shape)
-        place = self.index.index_select(0, index.reshape(-1)).view(x.shape)
-        out: Tensor = self.norm(x + kind + place)
+        out: Tensor = self.norm(x) + self.place_norm(place + kind)
         return out
 
     def source(self, x: Tensor, layout: Layout) -> Tensor:
@@ -59,7 +63,8 @@ class Places(nn.Module):
         rows = layout.gridded
         index = index.index_fill(0, rows, self.positions).to(x.device)
         spots = layout.grid.index_select(0, rows.to(layout.grid.device)).to(x.device, torch.float32)
-        return self.forward(x.index_add(0, rows.to(x.device), self._grid(spots).to(x.dtype)), kinds, index)
+        place = self.index.index_select(0, index).index_add(0, rows.to(x.device), self._grid(spots))
+        return self._sum(x, kinds, place)
 
     def _grid(self, spots: Tensor) -> Tensor:
         """[n, width] of n spots; called for none too, so that ranks with and without grids stay in step."""
