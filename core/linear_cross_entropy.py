@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -20,10 +21,14 @@ from .networks import Choices, LossRows
 DEEPEST = -60.0
 """The smallest exponent."""
 
-CPU_CELLS = 2**25
-"""Logits of one chunk on a CPU, measured with vocabularies of 50,265 and 151,936: larger ones gain little speed."""
+CPU_CELLS = 2**24
+"""Logits of one chunk on a CPU, measured with vocabularies of 50,265 and 151,936: larger ones gain no speed."""
 
 GPU_CELLS = 2**28
+
+STEP = 16
+"""Chunks have a multiple of so many rows; in reduced precision on a CPU the last one is filled with rows of no weight,
+since oneDNN compiles and keeps a product of half a megabyte for each shape that it meets."""
 
 
 def linear_cross_entropy(
@@ -78,11 +83,21 @@ def linear_cross_entropy(
         label_smoothing,
         any(t is not None and t.requires_grad for t in (hidden, weight, bias)) and torch.is_grad_enabled(),
     )
+    rows = hidden.shape[0]
+    if (
+        chunk is None
+        and hidden.device.type == "cpu"
+        and setup.products != torch.promote_types(hidden.dtype, weight.dtype)
+    ):
+        void = -rows % setup.chunk
+        hidden = F.pad(hidden, (0, 0, 0, void))
+        labels, weights = F.pad(labels, (0, void)), F.pad(weights, (0, void))
+        nodes = None if nodes is None else F.pad(nodes, (0, void))
     with torch.autocast(hidden.device.type, enabled=False):
         total, each = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
             hidden, weight, bias, labels, weights, allowed, nodes, setup
         )
-    return LossRows(total, each)
+    return LossRows(total, each[:rows])
 
 
 def columns_of(labels: Tensor, choices: Choices) -> Tensor:
@@ -127,10 +142,10 @@ def _product_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
 
 
 def _rows_at_once(rows: int, vocabulary: int, device: str) -> int:
-    """Rows of a chunk: as many as the cells allow, at least 64, in chunks of about one size."""
+    """Rows of a chunk: as many as the cells allow, at least 64, in chunks of about one size, one of few sizes."""
     most = max(64, (CPU_CELLS if device == "cpu" else GPU_CELLS) // max(vocabulary, 1))
     chunks = max(1, -(-rows // most))
-    return max(1, -(-rows // chunks))
+    return max(1, -(-rows // (chunks * STEP))) * STEP
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
