@@ -80,7 +80,12 @@ class Module(L.LightningModule):
         self._tokens = 0
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed the step from (seed, position), so that dropout does not depend on what ran before."""
+        """Seed the step from (seed, position), so that dropout does not depend on what ran before.
+
+        The last step's gradients go now: the trainer would keep them until the forward pass has its most memory.
+        """
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self.zero_grad(set_to_none=True)
         torch.manual_seed(mix(self.seed, "step", *batch.position, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
