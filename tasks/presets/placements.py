@@ -65,23 +65,24 @@ def read_sprites() -> tuple[Sprite, ...]:
 class EmojiPlacements:
     """A map-style source of `{"img": PIL image, "name": str}`: `per_emoji` placements of every emoji.
 
-    Row `i` shows emoji `i % 200`, so that any run of 200 rows holds each one once.
+    Row `i` shows emoji `i % emoji`, so that any run of so many rows holds each one once.
 
     Args:
         split: `train` or `valid`.
         per_emoji: placements of each emoji.
         size: side of the pictures in pixels; they are RGB.
         seed: another seed gives other placements.
+        emoji: how many of the 200 emoji, the first of the table.
 
     Raises:
-        ConfigError: an unknown split, no placements, or pictures of less than 16 pixels.
+        ConfigError: an unknown split, no placements, no emoji, or pictures of less than 16 pixels.
 
     >>> rows = EmojiPlacements("valid", 2)
     >>> len(rows), rows[201]["name"], rows[201]["img"].size
     (400, 'bat', (64, 64))
     """
 
-    def __init__(self, split: str, per_emoji: int, *, size: int = 64, seed: int = 0) -> None:
+    def __init__(self, split: str, per_emoji: int, *, size: int = 64, seed: int = 0, emoji: int = 200) -> None:
         if per_emoji < 1:
             raise ConfigError(f"per_emoji must be at least 1, but is {per_emoji}")
         if size < 16:
@@ -90,7 +91,9 @@ class EmojiPlacements:
         self.per_emoji = per_emoji
         self.size = size
         self.seed = seed
-        self._sprites = read_sprites()
+        self._sprites = read_sprites()[:emoji]
+        if not 1 <= emoji <= 200:
+            raise ConfigError(f"the number of emoji must be in 1..200, but is {emoji}")
 
     def __len__(self) -> int:
         return self.per_emoji * len(self._sprites)

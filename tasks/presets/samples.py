@@ -12,8 +12,10 @@ from .readers import Digits, English
 PER_EMOJI = {"train": 100, "valid": 5}
 
 
-def emoji_rows(*, split: str, per_emoji: int | None = None, size: int = 64, seed: int = 0) -> EmojiPlacements:
-    """Pictures of 200 emoji with their names; `per_emoji` is 100 in training and 5 in validation.
+def emoji_rows(
+    *, split: str, per_emoji: int | None = None, size: int = 64, seed: int = 0, emoji: int = 200
+) -> EmojiPlacements:
+    """Pictures of emoji with their names; `per_emoji` is 100 in training and 5 in validation.
 
     Raises:
         ConfigError: an unknown split or a size that is too small.
@@ -21,7 +23,8 @@ def emoji_rows(*, split: str, per_emoji: int | None = None, size: int = 64, seed
     >>> len(emoji_rows(split="valid")), sorted(emoji_rows(split="valid")[0])
     (1000, ['img', 'name'])
     """
-    return EmojiPlacements(split, PER_EMOJI.get(split, 1) if per_emoji is None else per_emoji, size=size, seed=seed)
+    count = PER_EMOJI.get(split, 1) if per_emoji is None else per_emoji
+    return EmojiPlacements(split, count, size=size, seed=seed, emoji=emoji)
 
 
 def digit_rows(*, split: str, size: int = 32) -> Digits:
