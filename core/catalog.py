@@ -161,9 +161,6 @@ def catalog_of(owner: Owner = Owner("test", "0"), **parts: Mapping[str, Any]) ->
     """
     return Catalog(
         MappingProxyType(
-            {
-                kind: MappingProxyType({n: Entry(n, p, owner) for n, p in parts.get(kind, {}).items()})
-                for kind in KINDS
-            }
+            {kind: MappingProxyType({n: Entry(n, p, owner) for n, p in parts.get(kind, {}).items()}) for kind in KINDS}
         )
     )

@@ -31,7 +31,8 @@ def write(path, text):
 def tasks_yaml(folder, line=GOOD):
     write(folder / "rows.jsonl", "".join(json.dumps({"word": word, "kind": kind}) + "\n" for word, kind in ROWS))
     text = f'tasks:\n  kind:\n    instruction: "{line}"\n    train: rows.jsonl\n    valid: rows.jsonl\n'
-    text += f"backbone: {SMALL}\nfit: {{learning_rate: 1e-2, batch_rows: 4, schedule: constant, fewer_page_faults: false}}\n"
+    how = "learning_rate: 1e-2, batch_rows: 4, schedule: constant, fewer_page_faults: false"
+    text += f"backbone: {SMALL}\nfit: {{{how}}}\n"
     return write(folder / "tasks.yaml", text + "trainer: {max_steps: 80, enable_progress_bar: false}\nsave: kind\n")
 
 
