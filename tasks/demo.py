@@ -60,7 +60,7 @@ def tasks() -> list[Task]:
     return [
         Task("emoji", EMOJI, train=emoji["train"], valid=emoji["valid"], weight=8.0),
         Task("digit", DIGIT, train=digit["train"], valid=digit["valid"], weight=1.6),
-        Task("infill", INFILL, train=english["train"], valid=english["valid"], weight=1.6),
+        Task("infill", INFILL, train=english["train"], valid=english["valid"], weight=2.2),
     ]
 
 
