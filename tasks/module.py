@@ -162,7 +162,7 @@ class Module(L.LightningModule):
     def _note(self, batch: Batch, sums: Mapping[str, Tensor]) -> None:
         for key, value in sums.items():
             held = self._sums.setdefault(key, [torch.zeros((), device=value.device), 0])
-            held[0] += value
+            held[0] += value.detach()
             held[1] += batch.counts[key]
         self._tokens += batch.layout.rows
         every = max(1, getattr(self.trainer, "log_every_n_steps", 50))

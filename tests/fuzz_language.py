@@ -1,6 +1,6 @@
 """Throw generated texts at the language: nothing but `InstructionError` may come out, and what reads must read back.
 
-Run `python tests/fuzz_language.py --count 1000000` for a long session; the tests run a short one.
+Run `python tests/fuzz_language.py --count 1000000` for a long run; the tests do a short one.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import re
 DRAWERS = {"utils", "util", "helpers", "helper", "misc", "common", "tools", "shared"}
 SYNONYMS = re.compile(r"adaptor|criterion|collator", re.IGNORECASE)
 UNDONE = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "X" * 3, "NotImplemented" + "Yet")))
-PLACES = re.compile("|".join(("/wo" + "rk/", r"\.\./sha" + "red", "/tmp/" + "lnk", "/ro" + "ot/")))
+PLACES = re.compile("|".join(("/ho" + "me/", "/Us" + "ers/", "/ro" + "ot/")))
 TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".txt", ""}
 ANCESTOR = "instructions/aliases.py"
 
