@@ -57,6 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
     for name, help in (("tasks", "ready task files"), ("plugins", "all installed parts"), ("doctor", "what is wrong")):
         made = _command(commands, name, help)
         made.add_argument("--json", action="store_true", help="one JSON document")
+        if name == "tasks":
+            made.add_argument("name", nargs="?", metavar="NAME", help="one of them, whole")
     made = _command(commands, "new", "write a new package")
     made.add_argument("kind", choices=("plugin",))
     made.add_argument("name", metavar="NAME", help="such as acme-depth; the folder is made in the working directory")

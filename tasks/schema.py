@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..core.near import nearest
+from .presets.about import KEYS
 from .source_rows import kind_of
 
 Keys = tuple[str, ...]
@@ -98,8 +99,10 @@ FIT: Mapping[str, Check] = {
     "metric_rows": whole,
     "fewer_page_faults": flag,
 }
+ABOUT: Mapping[str, Check] = dict.fromkeys(KEYS, text)
 MIXTURE: Mapping[str, Check] = {"strategy": one_of("weights", "proportional", "round_robin"), "temperature": number}
 TOP: Mapping[str, Check | Mapping[str, Check] | None] = {
+    "about": ABOUT,
     "tasks": None,
     "backbone": text,
     "tokenizer": text,

@@ -15,6 +15,7 @@ mixture: {strategy: weights, temperature: 1.0}
 fit: {batch_tokens: 4096, learning_rate: 1e-3}
 trainer: {max_steps: 500}                # Lightning's own names
 save: runs/caption
+about: {title: Captioning, licence: MIT} # in words; also `data`, `metric` and `ofasys`
 ```
 
 Paths are relative to the file that they stand in; in an override, to the working directory. `call` runs a function of
@@ -36,6 +37,7 @@ from ..core.errors import ConfigError, Diagnostic, InstructionError
 from ..core.parts import working_half
 from ..plugins.manager import installed
 from .mixture import Mixture
+from .presets.about import About, about_of
 from .schema import problems
 from .task import SPLITS, Task
 from .verbs import check
@@ -54,6 +56,7 @@ class TaskFile:
         fit: settings of `fit` besides backbone, tokenizer and seed.
         trainer: settings of Lightning's Trainer.
         save: the folder that takes the bundle.
+        about: what the file says of itself.
     """
 
     path: Path
@@ -65,6 +68,7 @@ class TaskFile:
     fit: Mapping[str, Any] = field(default_factory=dict)
     trainer: Mapping[str, Any] = field(default_factory=dict)
     save: str | None = None
+    about: About = About()
     document: Document = field(repr=False)
 
     def check(self, *, catalog: Catalog | None = None) -> list[Diagnostic]:
@@ -152,6 +156,7 @@ def read_taskfile(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
         raise ConfigError("\n".join(found) if document.marks else f"{path}: {found[0]}")
     values = {key: value for key, value in document.values.items() if value is not None}
     entries = values.pop("tasks")
+    values["about"] = about_of(values.get("about", {}))
     return TaskFile(path=Path(path), entries=entries, document=document, **values)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import ConfigError
-from ...core.near import nearest
 from ...plugins.manager import installed
 
 if TYPE_CHECKING:
@@ -52,19 +51,19 @@ def given(word: str) -> Line | TaskFile:
 
 
 def taskfile(word: str, overrides: Sequence[str] = ()) -> TaskFile:
-    """The task file of a path, or of the name of a ready one.
+    """The task file of a path, or of the name of a ready one; a file of that path wins.
 
     Raises:
         ConfigError: there is neither, or it is wrong.
     """
+    from ..presets.catalog import find_preset, near_preset
     from ..taskfile import read_taskfile
 
     path = Path(word).expanduser()
-    ready = installed().find("tasks", word)
-    if not path.exists() and ready is not None:
-        path = Path(installed().task(word))
-    elif not path.exists() and not word.endswith(YAML):
-        near = nearest(word, installed().names("tasks"))
+    if not path.is_file() and (ready := find_preset(word, installed())) is not None:
+        return ready.read(overrides)
+    if not path.exists() and not word.endswith(YAML):
+        near = near_preset(word, installed())
         hint = f"; did you mean the ready task file `{near}`?" if near else "; an instruction has an arrow, `->`"
         raise ConfigError(f"`{word}` is neither an instruction nor a file{hint}")
     return read_taskfile(path, overrides)

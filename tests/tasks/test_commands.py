@@ -16,6 +16,7 @@ from omniline.core.catalog import Broken, Catalog, Entry, Owner, catalog_of
 from omniline.core.errors import ConfigError
 from omniline.tasks.commands import doctor, given, new, show
 from omniline.tasks.commands import plugins as plugins_command
+from omniline.tasks.presets import catalog
 
 GOOD = "what is [TEXT:word]? -> [TEXT:kind,closed_set]"
 BAD = "[IMGE:img] what is it? -> [TEXT:cap]"
@@ -154,6 +155,10 @@ def test_a_ready_file_by_its_name(omniline, tmp_path, monkeypatch):
     ready = catalog_of(tasks={"kinds": str(tasks_yaml(tmp_path))})
     monkeypatch.setattr(given, "installed", lambda: ready)
     assert given.taskfile("kinds").save == str(tmp_path / "kind")
+    assert given.taskfile("tasks/kinds", ["save=null"]).save == str(Path.cwd() / "runs" / "kinds")
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "kinds", "tasks: {mine: {instruction: '-> [TEXT:a]'}}")
+    assert list(given.taskfile("kinds").entries) == ["mine"]
     with pytest.raises(ConfigError, match="did you mean the ready task file `kinds`"):
         given.taskfile("kind")
 
@@ -261,14 +266,37 @@ def test_broken_plugins_are_named_beside_the_list(omniline, monkeypatch):
     assert json.loads(omniline("plugins", "--json")[1])["parts"]["modalities"]["DEPTH"]["rivals"] == ["rival"]
 
 
-def test_ready_tasks(omniline, monkeypatch):
+def test_ready_tasks(omniline, monkeypatch, tmp_path):
     from omniline.tasks.commands import tasks
 
-    monkeypatch.setattr(tasks, "installed", lambda: catalog_of(Owner("acme", "1"), tasks={"kinds": "k.yaml"}))
-    assert omniline("tasks")[1].split() == ["task", "package", "file", "kinds", "acme", "k.yaml"]
-    assert json.loads(omniline("tasks", "--json")[1])[0]["path"] == "k.yaml"
+    path = tasks_yaml(tmp_path)
+    path.write_text("about: {title: Kinds, metric: kind/accuracy, licence: MIT}\n" + path.read_text())
+    ready = catalog_of(Owner("acme", "1"), tasks={"kinds": str(path), "lost": str(tmp_path / "none.yaml")})
+    monkeypatch.setattr(tasks, "installed", lambda: ready)
+    monkeypatch.setattr(catalog, "FOLDER", tmp_path / "nothing")
+    head, kinds, lost = omniline("tasks")[1].splitlines()
+    assert head.split() == ["task", "what", "it", "is", "metric", "licence", "line"]
+    assert kinds.split(maxsplit=4) == ["kinds", "Kinds", "kind/accuracy", "MIT", GOOD]
+    assert lost.startswith("lost   cannot be read: there is no file")
+    listed = json.loads(omniline("tasks", "--json")[1])
+    assert listed[0]["path"] == str(path) and listed[0]["tasks"] == {"kind": GOOD} and "none.yaml" in listed[1]["error"]
     monkeypatch.setattr(tasks, "installed", catalog_of)
     assert omniline("tasks")[1] == "no installed package brings a task file\n"
+
+
+def test_a_ready_task_whole(omniline, monkeypatch, tmp_path):
+    from omniline.tasks.commands import tasks
+
+    monkeypatch.setattr(
+        tasks, "installed", lambda: catalog_of(Owner("acme", "1"), tasks={"kinds": str(tasks_yaml(tmp_path))})
+    )
+    out = omniline("tasks", "kinds")[1]
+    assert GOOD in out and "  word    source  TEXT" in out and "  kind    target  TEXT" in out
+    assert "omniline train kinds tasks.kind.train=mine.jsonl tasks.kind.valid=held-out.jsonl" in out
+    assert f"omniline predict {tmp_path / 'kind'} kind word=..." in out
+    assert json.loads(omniline("tasks", "kinds", "--json")[1])["name"] == "kinds"
+    code, out, err = omniline("tasks", "kidns")
+    assert (code, out) == (1, "") and "there is no ready task `kidns`; did you mean `kinds`?" in err
 
 
 # new plugin
