@@ -30,7 +30,8 @@ class Target:
     Attributes:
         kind: the port's index.
         loss: the loss with its settings.
-        rows: int64 [n]: the rows whose hidden state predicts, one before the row that is predicted.
+        rows: int64 [n]: the rows whose hidden state predicts: one before the row that is predicted, or that row itself
+            where a value's rows see each other.
         labels: each [n, ...].
         keys: names of the objectives, "task/slot".
         key: int64 [n]: which of `keys` each row belongs to.

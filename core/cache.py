@@ -76,7 +76,16 @@ class StreamCache:
                 [counts[i] for i in order],
             )
         longest = max(self.lengths, default=0) + count
-        return Step(cache=self, x=x, kinds=kinds, counts=tuple(counts), fed=tuple(self.lengths), keys=longest)
+        return Step(
+            cache=self,
+            x=x,
+            kinds=kinds,
+            counts=tuple(counts),
+            fed=tuple(self.lengths),
+            keys=longest,
+            mutual=rows.mutual,
+            keep=rows.keep,
+        )
 
     def append(self, layer: int, k: Tensor, v: Tensor, keys: int) -> tuple[Tensor, Tensor]:
         """Write rows [slots, count, heads, size] behind those of each slot; all keys and values so far, as views."""
@@ -179,6 +188,8 @@ class Step:
         counts: rows of each slot that are kept.
         fed: target rows of each slot before this step.
         keys: the most target rows that any slot has after it.
+        mutual: the new rows see each other both ways.
+        keep: they stay in the cache.
     """
 
     cache: StreamCache
@@ -187,6 +198,8 @@ class Step:
     counts: tuple[int, ...]
     fed: tuple[int, ...]
     keys: int
+    mutual: bool = False
+    keep: bool = True
 
     @cached_property
     def even(self) -> bool:
@@ -208,7 +221,14 @@ class Step:
     @cached_property
     def unseen(self) -> Tensor | None:
         """bool [slots or 1, 1, count, keys], or None when every new row sees every key."""
-        return None if self.even and self.x.shape[1] == 1 else (self.distance < 0)[:, None]
+        count = self.x.shape[1]
+        if not self.mutual:
+            return None if self.even and count == 1 else (self.distance < 0)[:, None]
+        ends = [max(fed + kept, 1) for fed, kept in zip(self.fed, self.counts, strict=True)]
+        if min(ends, default=self.keys) == self.keys:
+            return None
+        behind = torch.arange(self.keys, device=self.x.device) >= torch.tensor(ends, device=self.x.device)[:, None]
+        return behind[:, None, None].expand(-1, -1, count, -1)
 
     def attend_own(self, layer: int, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
         """New rows towards their stream's target rows, themselves included.
@@ -273,9 +293,10 @@ class Step:
         return found.reshape(slots, count, share, few, size).transpose(2, 3).reshape(slots, count, heads, size)
 
     def finish(self, hidden: Tensor) -> Tensor:
-        """Keep the counted rows and give hidden states [slots, count, width] in the order of the streams."""
+        """Keep the counted rows, if any, and give hidden states [slots, count, width] in the order of the streams."""
         cache = self.cache
-        cache.lengths = [have + new for have, new in zip(self.fed, self.counts, strict=True)]
+        if self.keep:
+            cache.lengths = [have + new for have, new in zip(self.fed, self.counts, strict=True)]
         if cache.slot_of == list(range(cache.streams)):
             return hidden
         return hidden.index_select(0, torch.tensor(cache.slot_of, device=hidden.device))

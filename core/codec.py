@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -31,12 +32,15 @@ class Reading:
         mode: augmentation acts in "train" only; corruption (`mask_ratio`, `noise_ratio`) in "train" and "valid".
         seed: of (seed, task, row, epoch, slot); draws come from it alone.
         limit: most tokens this value may take, end mark included; None for no limit.
+        leader: for a slot that follows another (`sync=`, a box its picture): what the followed slot's codec gave from
+            `lead`; None where there is none.
     """
 
     side: Side = "source"
     mode: Mode = "train"
     seed: int = 0
     limit: int | None = None
+    leader: Any = None
 
     @property
     def corrupts(self) -> bool:
@@ -61,6 +65,8 @@ class Encoded:
         roles: uint8 [rows] of GIVEN, FORCED, SUPERVISED; None for all alike (SUPERVISED on the target side).
         grid: float32 [rows, 3]: place in the value's own grid (time in seconds or index, height, width); None for
             text-like values, which are placed by their running index.
+        mutual: on the target side its rows see each other both ways, and each is predicted from its own hidden state
+            instead of that of the row before it; denoising works so.
     """
 
     rows: int
@@ -68,6 +74,7 @@ class Encoded:
     labels: Mapping[str, Array] = field(default_factory=dict)
     roles: Array | None = None
     grid: Array | None = None
+    mutual: bool = False
 
 
 class Codec(Protocol):
@@ -86,5 +93,24 @@ class Codec(Protocol):
         ...
 
     def decode(self, predicted: Mapping[str, torch.Tensor]) -> Any:
-        """A raw value from a prediction: "tokens" int64 [n] without end mark, "values" [n, ...] or "label" [1]."""
+        """A raw value from a prediction: "tokens" int64 [n] without end mark, "values" [n, ...] or "label" [1].
+
+        A codec whose class sets `follows = True` also gets `leader=`, as in `Reading`.
+        """
+        ...
+
+
+class Leads(Protocol):
+    """What a codec offers whose values others may follow."""
+
+    def lead(self, raw: Any, reading: Reading) -> Any:
+        """What a follower must know: how a picture is framed, the `TimeSpan` of a recording that is read."""
+        ...
+
+
+class Saves(Protocol):
+    """What a codec offers whose values have a file format of their own."""
+
+    def save(self, value: Any, stem: Path) -> Path:
+        """Write a decoded value beside `stem`, with the suffix of its format; the file."""
         ...

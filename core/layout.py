@@ -28,14 +28,15 @@ VOID = 3
 class Segment(NamedTuple):
     """A run of rows of one value or prompt.
 
-    Port index, first row within its stream's part, rows, and whether it has a grid (an image) rather than a running
-    index (text).
+    Port index, first row within its stream's part, rows, whether it has a grid (an image) rather than a running index
+    (text), and whether its rows see each other both ways on the target side too.
     """
 
     kind: int
     start: int
     length: int
     gridded: bool
+    mutual: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,16 +172,16 @@ class Layout:
     def pieces(self, part: View) -> tuple[Piece, ...]:
         """Which rows see which.
 
-        A source part sees itself both ways, a target part itself and what is before it. In "cross" a target part sees
-        its source; in "joined" (rows of the joined view) it also sees itself and what is before it.
+        A source part sees itself both ways; a row of a target part sees itself, what is before it, and in a mutual
+        segment all rows of that segment. In "cross" a target part sees its source; in "joined" (rows of the joined
+        view) it sees its source and what it sees of itself.
         """
         source, target = self.source, self.target
         if part == "source":
             own = zip(source.starts, source.lengths, strict=True)
             return tuple(Piece(i, at, n, at, n, False) for i, (at, n) in enumerate(own))
         if part == "target":
-            own = zip(target.starts, target.lengths, strict=True)
-            return tuple(Piece(i, at, n, at, n, True) for i, (at, n) in enumerate(own))
+            return tuple(piece for i, at in enumerate(target.starts) for piece in self._looking_back(i, at, 0))
         lengths = list(zip(source.lengths, target.lengths, strict=True))
         if part == "cross":
             starts = zip(source.starts, target.starts, strict=True)
@@ -188,9 +189,14 @@ class Layout:
         if part == "joined":
             both = list(enumerate(self.joined.starts))
             prefix = [Piece(i, at, lengths[i][0], at, lengths[i][0], False) for i, at in both]
-            rest = [Piece(i, at + lengths[i][0], lengths[i][1], at, sum(lengths[i]), True) for i, at in both]
+            rest = [piece for i, at in both for piece in self._looking_back(i, at, lengths[i][0])]
             return tuple(prefix + rest)
         raise ValueError(f"part must be source, target, cross or joined, but is {part!r}")
+
+    def _looking_back(self, stream: int, at: int, before: int) -> list[Piece]:
+        """The target part of a stream that starts at row `at`, `before` rows of its source ahead of it."""
+        runs = target_runs(self.segments[stream][1], self.target.lengths[stream])
+        return [Piece(stream, at + before + a, b - a, at, before + b, causal) for a, b, causal in runs]
 
     @cached_property
     def _groups(self) -> dict[tuple[str, str, int], tuple[Group, ...]]:
@@ -229,6 +235,21 @@ class Layout:
         if key not in self._groups:
             self._groups[key] = group_pieces(self.pieces(part), row_size=row_size, device=q.device.type)
         return attend_groups(q, k, v, self._groups[key], None, dropout)
+
+
+def target_runs(segments: Sequence[Segment], length: int) -> list[tuple[int, int, bool]]:
+    """A target part of `length` rows cut into runs (first row, end, causal): each mutual segment is one of its own.
+
+    >>> target_runs((Segment(0, 1, 3, False, True),), 5)
+    [(0, 1, True), (1, 4, False), (4, 5, True)]
+    """
+    out, at = [], 0
+    for segment in segments:
+        if segment.mutual and segment.length:
+            end = segment.start + segment.length
+            out += [(at, segment.start, True)] * (segment.start > at) + [(segment.start, end, False)]
+            at = end
+    return out + [(at, length, True)] * (length > at or not out)
 
 
 def plain_layout(source: Sequence[int], target: Sequence[int], *, padded: bool = False) -> Layout:

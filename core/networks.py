@@ -100,12 +100,15 @@ class AlignLoss(Protocol):
 class NewRows:
     """Target rows fed to a cache: `x` [n, k, width], of which stream i keeps the first `counts[i]`; the rest is void.
 
-    `kinds` [n, k] are the port indexes of the rows, as in `Layout.kinds`.
+    `kinds` [n, k] are the port indexes of the rows, as in `Layout.kinds`. With `mutual` the rows of a stream see each
+    other both ways, with `keep=False` the cache stays as it was: values are denoised so, again and again in one place.
     """
 
     x: Tensor
     counts: Tensor
     kinds: Tensor
+    mutual: bool = False
+    keep: bool = True
 
 
 class Cache(Protocol):
@@ -130,9 +133,9 @@ class BackboneNetwork(Protocol):
         ...
 
     def extend(self, rows: NewRows, cache: Cache) -> Tensor:
-        """Hidden states [n, k, width] of new target rows, causal among themselves; kept rows enter the cache.
+        """Hidden states [n, k, width] of new target rows; kept rows enter the cache.
 
-        The cost of a row does not grow with what was fed before, attention itself apart.
+        They are causal among themselves, or `rows.mutual`. The cost of a row does not grow with what was fed before, attention itself apart.
         """
         ...
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from .batch import Alignment, Batch, Inputs, Pairs, Target
-from .codec import SUPERVISED, Array
+from .codec import SUPERVISED, Array, Encoded
 from .example import Example, Piece, Stream
 from .layout import VOID, Layout, Ragged, Segment
+from .levels import LEVEL, NO_LEVEL
 from .networks import Choices
 from .plan import Objective, Part
 from .reader import Reader
@@ -113,7 +114,7 @@ class _Packer:
             roles[at:end] = piece.role if encoded.roles is None else _numpy(encoded.roles)
             if encoded.grid is not None:
                 grid[at:end] = _numpy(encoded.grid)
-            out.append(Segment(piece.kind, at - first, encoded.rows, encoded.grid is not None))
+            out.append(Segment(piece.kind, at - first, encoded.rows, encoded.grid is not None, encoded.mutual))
             self.values.setdefault(piece.kind, []).append(piece)
             self.places.setdefault(piece.kind, []).append((at, encoded.rows))
             at = end
@@ -138,7 +139,8 @@ class _Packer:
         key = f"{example.id.task}/{name}"
         number = group.number(key, objective.weight)
         keep = None if encoded.roles is None else _numpy(encoded.roles) == SUPERVISED
-        rows = np.arange(at - 1, at - 1 + encoded.rows)
+        first = at if encoded.mutual else at - 1
+        rows = np.arange(first, first + encoded.rows)
         rows = rows if keep is None else rows[keep]
         group.rows.append(rows)
         group.key.append(np.full(len(rows), number))
@@ -152,8 +154,7 @@ class _Packer:
         order = np.zeros(rows, np.int64)
         inputs, base = [], 0
         for kind in sorted(self.values):
-            names = self.values[kind][0].encoded.tensors
-            tensors = {name: _joined([p.encoded.tensors[name] for p in self.values[kind]]) for name in names}
+            tensors = _stacked([piece.encoded for piece in self.values[kind]])
             inputs.append(Inputs(kind=kind, tensors=tensors))
             for at, length in self.places[kind]:
                 order[at : at + length] = np.arange(base, base + length)
@@ -257,6 +258,17 @@ def _pairs(examples: Sequence[Example], readers: Mapping[str, Reader], counts: d
             key=torch.tensor([keys.index(item[0]) for item in items]),
             weights=tuple({item[0]: item[1] for item in items}.values()),
         )
+
+
+def _stacked(values: Sequence[Encoded]) -> dict[str, Tensor]:
+    """The tensors of one port's values by name; rows of values without a noise level get NO_LEVEL."""
+    names = dict.fromkeys(values[0].tensors)
+    if any(LEVEL in value.tensors for value in values):
+        names[LEVEL] = None
+        none = [np.full(v.rows, NO_LEVEL, np.float32) for v in values]
+        levels = [value.tensors.get(LEVEL, gap) for value, gap in zip(values, none, strict=True)]
+        return {name: _joined([v.tensors[name] for v in values] if name != LEVEL else levels) for name in names}
+    return {name: _joined([value.tensors[name] for value in values]) for name in names}
 
 
 def _numpy(array: Array) -> np.ndarray[Any, Any]:

@@ -3,7 +3,8 @@
 Text-like rows are told apart by their distance in a running index, exactly up to half the buckets and logarithmically
 beyond (as Raffel et al., 2020, with both directions). Rows with a grid are told apart along time, height and width; the
 bias of a pair is the sum over its axes. On the source side a bias acts within one segment; on the target side, where a
-segment's end is not known while it is made, by the kind of the row that looks.
+segment's end is not known while it is made, by the kind of the row that looks; rows of a mutual segment that lie ahead
+count like those as far behind.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def looking_back_index(step: Step) -> Tensor:
     kinds = step.kinds
     if step.even and len(kinds) and bool((kinds == kinds[:1]).all()):
         kinds = kinds[:1]
-    return kinds[..., None] * TEXT_REACH + text_bucket(step.distance.clamp(min=0))
+    return kinds[..., None] * TEXT_REACH + text_bucket(step.distance.abs())
 
 
 def plan_source(layout: Layout, kinds: int, *, row_size: int, device: str) -> RelativePlan:
@@ -130,16 +131,20 @@ def plan_source(layout: Layout, kinds: int, *, row_size: int, device: str) -> Re
 
 
 def plan_target(layout: Layout, *, row_size: int, device: str) -> RelativePlan:
-    """Where the target side's bias stands: between a row and all before it, by the row's kind."""
+    """Where the target side's bias stands: between a row and all that it sees, by the row's kind."""
     size = layout.target.longest
-    base = _distances(size, lambda distance: text_bucket(distance.clamp(min=0))) + SPECIAL
+    base = _distances(size, lambda distance: text_bucket(distance.abs())) + SPECIAL
     ahead = torch.ones(size, size, dtype=torch.bool).triu(1)
     _, kinds = layout.split(layout.kinds.cpu().int())
     indexes = []
-    for start, length in zip(layout.target.starts, layout.target.lengths, strict=True):
-        own = kinds[start : start + length, None] * TEXT_REACH
-        indexes.append((base[:length, :length] + own).masked_fill_(ahead[:length, :length], CLOSED))
-    groups = group_pieces(layout.pieces("target"), row_size=row_size, device=device, indexes=indexes)
+    pieces = layout.pieces("target")
+    for piece in pieces:
+        own = kinds[piece.q : piece.q + piece.queries, None] * TEXT_REACH
+        first = piece.q - piece.k
+        here = slice(first, first + piece.queries), slice(piece.keys)
+        found = base[here] + own
+        indexes.append(found.masked_fill_(ahead[here], CLOSED) if piece.causal else found)
+    groups = group_pieces(pieces, row_size=row_size, device=device, indexes=indexes)
     return RelativePlan(BiasPlan("target", groups), torch.zeros(3, 0, dtype=torch.long))
 
 

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from ..core.backbone import Backbone
-from ..core.layout import Layout, Ragged, plain_layout
+from ..core.layout import Layout, Ragged, Segment, plain_layout
 from ..core.networks import NewRows
 from ..core.parts import working_half
 from .testing_declaration import DeclarationContract, build
 
 KINDS = 2
 SOURCE, TARGET = (5, 0, 9, 2), (4, 3, 1, 6)
+BLOCKS = (3, 1, 0, 3)
+"""Target rows of each stream, from its second on, that see each other in the checks of mutual rows."""
 
 
 class BackboneContract(DeclarationContract):
@@ -57,6 +59,42 @@ class BackboneContract(DeclarationContract):
         assert moved == set(range(first + 2, first + 6)), (
             f"changing target row {first + 2} changes rows {sorted(moved)}"
         )
+
+    def test_mutual_rows_packed_equal_padded(self) -> None:
+        """Also where rows of a target part see each other both ways."""
+        (packed, ours), (padded, theirs) = (self._trained(padded=padded, mutual=True) for padded in (False, True))
+        assert torch.allclose(packed, padded, rtol=1e-5), f"the loss is {packed} packed, {padded} padded"
+        cosine = torch.cosine_similarity(ours.double(), theirs.double(), dim=0)
+        assert cosine >= 0.9999, f"the cosine of the gradients is {float(cosine)}"
+
+    def test_mutual_rows_see_each_other_and_nothing_before_sees_them(self) -> None:
+        """The last row of a block reaches all of the block and all behind it."""
+        x, layout, _ = self._batch(mutual=True)
+        first = layout.source.rows + layout.target.starts[3]
+        moved = self._moved(self._network(), x, layout, first + BLOCKS[3])
+        assert moved == set(range(first + 1, first + 6)), (
+            f"changing target row {first + BLOCKS[3]}, the last of a block, changes rows {sorted(moved)}"
+        )
+
+    def test_mutual_rows_in_the_cache_equal_the_forward_pass(self) -> None:
+        """And rows that are fed with `keep=False` leave nothing behind."""
+        network, (x, layout, _) = self._network(), self._batch(mutual=True)
+        whole = self._by_stream(network(x, layout), layout)
+        fed, counts = self._rows(x, layout, 1, max(BLOCKS))
+        counts = counts.minimum(torch.tensor(BLOCKS))
+        kinds = torch.zeros(fed.shape[:2], dtype=torch.long)
+        with torch.no_grad():
+            cache = network.prefill(*self._sources(x, layout))
+            start, ones = self._rows(x, layout, 0, 1)
+            network.extend(NewRows(start, ones, torch.zeros(len(SOURCE), 1, dtype=torch.long)), cache)
+            network.extend(NewRows(fed * -2 + 1, counts, kinds, mutual=True, keep=False), cache)
+            blocks = network.extend(NewRows(fed, counts, kinds, mutual=True), cache)
+            rest = x[layout.source.rows + layout.target.starts[3] + 1 + BLOCKS[3] :][None].expand(len(SOURCE), -1, -1)
+            two = torch.tensor([0, 0, 0, 2])
+            after = network.extend(NewRows(rest, two, torch.zeros(len(SOURCE), 2, dtype=torch.long)), cache)
+        for stream, count in enumerate(BLOCKS):
+            assert torch.allclose(blocks[stream, :count], whole[stream][1 : 1 + count], atol=1e-4), f"stream {stream}"
+        assert torch.allclose(after[3], whole[3][1 + BLOCKS[3] :], atol=1e-4), "what follows a block"
 
     def test_a_stream_sees_no_other(self) -> None:
         """A source row reaches its own stream's target, and nothing of its neighbours."""
@@ -117,16 +155,19 @@ class BackboneContract(DeclarationContract):
                 parameter.add_(torch.randn_like(parameter) * 0.05)
         return network
 
-    def _batch(self, *, padded: bool = False) -> tuple[Tensor, Layout, Tensor]:
+    def _batch(self, *, padded: bool = False, mutual: bool = False) -> tuple[Tensor, Layout, Tensor]:
         layout = plain_layout(SOURCE, TARGET, padded=padded)
+        if mutual:
+            own = [((Segment(0, 1, n, False, True),) if n else ()) for n in BLOCKS]
+            layout = replace(layout, segments=tuple((s, t) for (s, _), t in zip(layout.segments, own, strict=True)))
         real = torch.cat([layout.source.real, layout.target.real])
         draw = torch.Generator().manual_seed(1)
         x = torch.zeros(layout.rows, self.backbone.width_of())
         x[real] = torch.randn(int(real.sum()), x.shape[1], generator=draw)
         return x, layout, real
 
-    def _trained(self, *, padded: bool) -> tuple[Tensor, Tensor]:
-        network, (x, layout, real) = self._network(), self._batch(padded=padded)
+    def _trained(self, *, padded: bool, mutual: bool = False) -> tuple[Tensor, Tensor]:
+        network, (x, layout, real) = self._network(), self._batch(padded=padded, mutual=mutual)
         hidden = network(x.requires_grad_(), layout)[real]
         loss = (hidden.tanh() * torch.randn(hidden.shape, generator=torch.Generator().manual_seed(2))).square().sum()
         loss.backward()

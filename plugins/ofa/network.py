@@ -100,7 +100,7 @@ class OfaNetwork(nn.Module):
 
     @torch.no_grad()
     def extend(self, rows: NewRows, cache: Cache) -> Tensor:
-        """Hidden states [n, k, width] of new target rows, causal among themselves; kept rows enter the cache.
+        """Hidden states [n, k, width] of new target rows, causal among themselves or mutual; kept rows enter the cache.
 
         Raises:
             ValueError: a target grows longer than `positions`.
