@@ -39,6 +39,8 @@ class Adapter(Declaration):
         decoder: name of the decoder when a slot writes none.
         cuttable: a value may be cut to fewer tokens (text); media never are.
         sides: where it may stand.
+        follows: modalities whose slot this one's values follow, as boxes follow their picture; a setting `image` may
+            name the slot. The followed slot's codec offers `lead`.
     """
 
     modality: ClassVar[str]
@@ -51,6 +53,7 @@ class Adapter(Declaration):
     decoder: ClassVar[str | None] = None
     cuttable: ClassVar[bool] = False
     sides: ClassVar[tuple[str, ...]] = ("source", "target")
+    follows: ClassVar[tuple[str, ...]] = ()
 
     def tokens(self) -> Tokens:
         """The least and most tokens that one value takes; any number unless a subclass knows better."""

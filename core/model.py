@@ -20,6 +20,9 @@ from .parts import PortSpec, bare_spec, declared, make_port, working_half
 from .plan import Part
 from .port import Port
 
+AUXILIARY = "auxiliary"
+"""Ends the name of a sum that stands beside an objective's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Losses:
@@ -27,7 +30,8 @@ class Losses:
 
     Attributes:
         total: [] what to descend: the weighted sum of each objective's mean over the step's supervised units.
-        sums: the plain sum of each objective's losses in this batch, detached, by "task/slot".
+        sums: the plain sum of each objective's losses in this batch, detached, by "task/slot"; what a port descends
+            besides (see `Port.auxiliary`) comes as "task/slot/auxiliary".
     """
 
     total: Tensor
@@ -119,11 +123,17 @@ class Network(nn.Module):
 
     def _predict(self, hidden: Tensor, target: Target, counts: Mapping[str, float], sums: dict[str, Tensor]) -> Tensor:
         weights = _weights(target.keys, target.weights, counts, hidden)[target.key]
+        port = self.port(target.kind)
+        chosen = hidden.index_select(0, target.rows)
         rows: LossRows = self.loss_parts[target.loss](
-            hidden.index_select(0, target.rows), self.port(target.kind), target.labels, weights, target.choices
+            chosen, port, port.relabel(target.labels), weights, target.choices
         )
         _add(sums, target.keys, target.key, rows.each)
-        return rows.total
+        own = port.auxiliary(target.labels)
+        if own is None:
+            return rows.total
+        _add(sums, [f"{key}/{AUXILIARY}" for key in target.keys], target.key, own.detach())
+        return rows.total + (own * weights).sum()
 
     def _compare(
         self, hidden: Tensor, layout: Layout, pairs: Pairs, counts: Mapping[str, float], sums: dict[str, Tensor]
@@ -146,6 +156,15 @@ class Network(nn.Module):
         rows: LossRows = self.loss_parts[item.loss](chosen, item.lengths, port, item.tokens, item.counts, weights)
         _add(sums, item.keys, item.key, rows.each)
         return rows.total
+
+
+def count_of(counts: Mapping[str, int], key: str) -> int:
+    """How many supervised units a sum is over.
+
+    >>> count_of({"task/slot": 3}, "task/slot/auxiliary")
+    3
+    """
+    return counts[key.removesuffix(f"/{AUXILIARY}")]
 
 
 def loss_key(part: Part) -> str:

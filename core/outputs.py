@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from .errors import OmnilineError
 from .near import nearest
+
+
+class Writer(NamedTuple):
+    """How a slot's values are written: `save` writes one beside a stem and says where; they stand in lists `depth`
+    deep."""
+
+    save: Callable[[Any, Path], Path]
+    depth: int = 0
 
 
 class Output:
@@ -22,17 +30,24 @@ class Output:
         scores: how sure the model is of each slot's value, in 0..1: the geometric mean of its tokens' probabilities, or
             the probability among the members of a closed set; for `<->` "match" holds the sides' similarity.
         embeddings: for `<->` the vector of each side, "source" and "target"; else empty.
+        writers: of the values that have a format of their own, by slot.
 
     >>> out = Output({"cap": "a cat"}, {"cap": 0.9})
     >>> out.cap, out["cap"], out.scores["cap"]
     ('a cat', 'a cat', 0.9)
     """
 
-    __slots__ = ("_values", "embeddings", "scores")
+    __slots__ = ("_values", "_writers", "embeddings", "scores")
 
     def __init__(
-        self, values: Mapping[str, Any], scores: Mapping[str, Any], embeddings: Mapping[str, Tensor] | None = None
+        self,
+        values: Mapping[str, Any],
+        scores: Mapping[str, Any],
+        embeddings: Mapping[str, Tensor] | None = None,
+        *,
+        writers: Mapping[str, Writer] | None = None,
     ) -> None:
+        self._writers = dict(writers or {})
         self._values = dict(values)
         self.scores: dict[str, Any] = dict(scores)
         self.embeddings: dict[str, Tensor] = dict(embeddings or {})
@@ -72,20 +87,37 @@ class Output:
         return dict(self._values)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write each value in its natural format: text as .txt, pictures as .png, lists and mappings as .json.
+        """Write each value in its natural format.
+
+        Text as .txt, pictures as .png, sounds as .wav, clips as .mp4, motions as .bvh, tables as .csv, other lists and
+        mappings as .json; the values of a group that have a format of their own as NAME_0, NAME_1, ...
 
         Args:
             folder: made when it does not exist; files of the same names are replaced.
 
         Returns:
-            The files, one per slot.
+            The files, one per value that was found.
 
         Raises:
             OmnilineError: a value has no file format.
         """
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        return [_write(place / name, value) for name, value in self._values.items()]
+        found: list[Path] = []
+        for name, value in self._values.items():
+            writer = self._writers.get(name)
+            found += [_write(place / name, value)] if writer is None else _written(place / name, value, *writer)
+        return found
+
+
+def _written(stem: Path, value: Any, save: Callable[[Any, Path], Path], depth: int) -> list[Path]:
+    """Write a value, or those of a group one by one."""
+    if value is None:
+        return []
+    if not depth:
+        return [save(value, stem)]
+    parts = [_written(stem.with_name(f"{stem.name}_{n}"), item, save, depth - 1) for n, item in enumerate(value)]
+    return [path for part in parts for path in part]
 
 
 def _write(stem: Path, value: Any) -> Path:

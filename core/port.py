@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -42,3 +43,21 @@ class Port(nn.Module):
     def head(self) -> Head | None:
         """The output layer when `project` is linear in `hidden`; None otherwise."""
         return None
+
+    def stop(self, hidden: Tensor) -> Tensor | None:
+        """For values of open length: logits [n] that a row is the last one. Its codec then labels `stop` float32 [rows]
+        beside `values`. None for values of a fixed number of rows."""
+        return None
+
+    def relabel(self, labels: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Labels that only weights can make, such as the code of each patch of pixels; run before the loss."""
+        return labels
+
+    def auxiliary(self, labels: Mapping[str, Tensor]) -> Tensor | None:
+        """A loss of each supervised row [n] that the port itself descends beside the slot's, with the same weights: for
+        parts of it that hidden states do not reach. `labels` are as the codec made them."""
+        return None
+
+    def render(self, predicted: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What only weights can do between a prediction and `Codec.decode`, such as making pixels of codes."""
+        return predicted

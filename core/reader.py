@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from .catalog import Catalog
-from .codec import FORCED, GIVEN, SUPERVISED, Codec, Encoded, Mode, Reading
-from .errors import ConfigError, DataError
+from .codec import Mode, Reading
+from .encoding import Prompts, RowEncoder, SlotReader, WordingReader
+from .errors import ConfigError
 from .example import Example, Piece, RowId, Stream
-from .near import nearest
+from .leading import followed_slot
 from .parts import PortSpec, adapter_of, declared, kind_of, make_codec, port_of
-from .plan import Alternative, Plan, Prompt, Side, SlotPlan, uses, walk
+from .plan import Plan, Prompt, Side, SlotPlan, uses, walk
 from .seeding import mix
 from .sketch import START, Item, Sketch, Unroller, fit_context
 from .trie import Trie
-
-_MARKS = [Encoded(rows=1, tensors={"tokens": np.array([m])}, labels={"tokens": np.array([m])}) for m in range(3)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlotReader:
-    """One slot's codec with what the layout must know of it."""
-
-    slot: SlotPlan
-    codec: Codec
-    kind: int
-    cuttable: bool
-    trie: int = -1
-    members: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WordingReader:
-    """One wording of the instruction with the readers of its slots."""
-
-    wording: Alternative
-    slots: tuple[SlotReader, ...]
-    unroller: Unroller
-
-    @property
-    def cuttable(self) -> tuple[bool, ...]:
-        return tuple(reader.cuttable for reader in self.slots)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +27,7 @@ class Reader:
         task: its name, for seeds and errors.
         plan: the plan, closed sets bound.
         wordings: a reader for each alternative.
-        prompt: codec and port kind of prompts.
+        prompts: the encoded prompts.
         context: the backbone's most tokens, None for no limit.
         tries: the closed sets of token slots, as tries over their tokens.
     """
@@ -63,11 +35,9 @@ class Reader:
     task: str
     plan: Plan
     wordings: tuple[WordingReader, ...]
-    prompt: Codec | None
-    prompt_kind: int
+    prompts: Prompts
     context: int | tuple[int, int] | None
     tries: tuple[Trie, ...]
-    prompts: dict[str, Encoded] = field(default_factory=dict)
 
     def draw(self, id: RowId, seed: int, mode: Mode) -> int:
         """The wording for a row: drawn by (seed, row, epoch) in training, else the first."""
@@ -86,20 +56,22 @@ class Reader:
             DataError: a column is missing, lists do not fit, a value cannot be measured, or it cannot fit.
         """
         reader = self.wordings[wording]
-        unroll = reader.unroller
-        source = self._measured(unroll.side(reader.wording.source, row, target=False)[0], reader, "source", mode)
-        if reader.wording.arrow == "<->":
-            other = unroll.side(reader.wording.target, row, target=False)
-            return self._fit_match(Sketch(source, [self._measured(other[0], reader, "target", mode)]), reader)
+        source = reader.unroller.side(reader.wording.source, row, target=False)[0]
+        matched = reader.wording.arrow == "<->"
+        sides = reader.unroller.side(reader.wording.target, row, target=not matched) if targets or matched else []
+        encoder = RowEncoder(reader=reader, prompts=self.prompts, tries=self.tries, mode=mode)
+        measured = encoder.beside({"source": source}).measured(source, "source")
+        others = [encoder.beside({"source": measured, "target": side}).measured(side, "target") for side in sides]
+        if matched:
+            return self._fit_match(Sketch(measured, others), reader)
         if not targets:
-            return fit_context(Sketch(source, [[]]), reader.cuttable, self._source_room(reader))
-        sides = unroll.side(reader.wording.target, row, target=True)
-        laid = [[Item(mark=START), *self._measured(side, reader, "target", mode)] for side in sides]
-        return fit_context(Sketch(source, laid), reader.cuttable, self.context)
+            return fit_context(Sketch(measured, [[]]), reader.cuttable, self._source_room(reader))
+        laid = [[Item(mark=START), *side] for side in others]
+        return fit_context(Sketch(measured, laid), reader.cuttable, self.context)
 
     def prompt_rows(self, text: str) -> int:
         """The tokens of a prompt."""
-        return self._prompt(text).rows
+        return self.prompts[text].rows
 
     def _source_room(self, reader: WordingReader) -> int | tuple[int, int] | None:
         """What the source may take at predicting."""
@@ -125,38 +97,6 @@ class Reader:
         right, b = fit_context(Sketch(sketch.targets[0], [[]]), reader.cuttable, room)
         return Sketch(left.source, [right.source]), a or b
 
-    def _measured(self, items: list[Item], reader: WordingReader, side: Side, mode: Mode) -> list[Item]:
-        reading = Reading(side="source" if reader.wording.arrow == "<->" else side, mode=mode)
-        out: list[Item] = []
-        for item in items:
-            if item.text is not None:
-                out.append(item._replace(rows=self._prompt(item.text).rows))
-            elif item.slot >= 0:
-                slot = reader.slots[item.slot]
-                raw = self._checked(item.raw, slot)
-                try:
-                    rows = slot.codec.measure(raw, reading)
-                except (TypeError, ValueError, OSError) as cause:
-                    raise self._blame(cause, slot.slot) from cause
-                limit = slot.slot.limit
-                if limit is not None and rows > limit:
-                    rows = limit if slot.cuttable else rows
-                out.append(item._replace(rows=rows, raw=raw))
-            else:
-                out.append(item)
-        return out
-
-    def _checked(self, raw: Any, reader: SlotReader) -> Any:
-        if not reader.members:
-            return raw
-        if isinstance(raw, int | float | np.integer | np.floating) and not isinstance(raw, bool):
-            raw = str(raw)
-        if isinstance(raw, str) and raw not in reader.members:
-            near = nearest(raw, reader.members)
-            hint = f"; did you mean `{near}`?" if near else ""
-            raise DataError(f"slot `{reader.slot.name}`: {raw!r} is not in the closed set{hint}")
-        return raw
-
     def example(
         self, row: Mapping[str, Any], id: RowId, *, seed: int = 0, mode: Mode = "train", wording: int | None = None
     ) -> Example:
@@ -172,56 +112,24 @@ class Reader:
             DataError: a value cannot be decoded or takes more rows than it measured.
         """
         reader = self.wordings[wording]
-        base = mix(seed, self.task, id.row, id.epoch)
-        source = [self._piece(item, n, reader, "source", mode, base) for n, item in enumerate(sketch.source)]
-        if reader.wording.arrow == "<->":
-            other = [self._piece(i, n, reader, "target", mode, base) for n, i in enumerate(sketch.targets[0])]
-            return Example(id, wording, (Stream(source, []), Stream(other, [])))
-        streams = tuple(
-            Stream(source, [self._piece(item, n, reader, "target", mode, base) for n, item in enumerate(target)])
-            for target in sketch.targets
+        encoder = RowEncoder(
+            reader=reader,
+            prompts=self.prompts,
+            tries=self.tries,
+            mode=mode,
+            seed=mix(seed, self.task, id.row, id.epoch),
         )
-        return Example(id, wording, streams)
+        source = [] if encoder.drops_source() else sketch.source
+        laid = [_pieces(encoder.beside({"source": sketch.source}), source, "source")]
+        for target in sketch.targets:
+            laid.append(_pieces(encoder.beside({"source": sketch.source, "target": target}), target, "target"))
+        if reader.wording.arrow == "<->":
+            return Example(id, wording, (Stream(laid[0], []), Stream(laid[1], [])))
+        return Example(id, wording, tuple(Stream(laid[0], target) for target in laid[1:]))
 
-    def _piece(self, item: Item, place: int, reader: WordingReader, side: Side, mode: Mode, base: int) -> Piece:
-        role = GIVEN if side == "source" or reader.wording.arrow == "<->" else FORCED if item.forced else SUPERVISED
-        if item.text is not None:
-            return Piece(self.prompt_kind, self._prompt(item.text), role)
-        if item.slot < 0:
-            return Piece(0, _MARKS[item.mark], role)
-        slot = reader.slots[item.slot]
-        encoded = self._encode(item, slot, role, mode, mix(base, slot.slot.name, side, place))
-        nodes = self._nodes(encoded, slot) if role == SUPERVISED and slot.trie >= 0 else None
-        return Piece(slot.kind, encoded, role, item.slot, nodes, slot.trie)
 
-    def _encode(self, item: Item, slot: SlotReader, role: int, mode: Mode, seed: int) -> Encoded:
-        side: Side = "source" if role == GIVEN else "target"
-        reading = Reading(side=side, mode=mode, seed=seed, limit=item.rows if slot.cuttable else slot.slot.limit)
-        try:
-            encoded = slot.codec.encode(item.raw, reading)
-        except (TypeError, ValueError, OSError) as cause:
-            raise self._blame(cause, slot.slot) from cause
-        if encoded.rows > item.rows:
-            raise DataError(
-                f"slot `{slot.slot.name}`: the adapter `{slot.slot.adapter.name}` measured {item.rows} tokens and made "
-                f"{encoded.rows}; its `measure` must never say fewer than `encode` makes"
-            )
-        return encoded
-
-    def _nodes(self, encoded: Encoded, slot: SlotReader) -> np.ndarray[Any, Any]:
-        return np.asarray(self.tries[slot.trie].walk([int(t) for t in encoded.labels["tokens"]]))
-
-    def _prompt(self, text: str) -> Encoded:
-        found = self.prompts.get(text)
-        if found is None:
-            if self.prompt is None:
-                raise DataError("the instruction has prompts, but no installed package provides the modality TEXT")
-            found = self.prompts[text] = self.prompt.encode(text, Reading(mode="predict"))
-        return found
-
-    def _blame(self, cause: Exception, slot: SlotPlan) -> DataError:
-        column = "" if slot.path == slot.name else f" (column `{slot.path}`)"
-        return DataError(f"slot `{slot.name}`{column}: {cause}")
+def _pieces(encoder: RowEncoder, items: list[Item], side: Side) -> list[Piece]:
+    return [encoder.piece(item, place, side) for place, item in enumerate(items)]
 
 
 def make_reader(
@@ -247,7 +155,9 @@ def make_reader(
             key = (slot.adapter, slot.closed_set, slot.name, slot.side, slot.limit, slot.path, slot.optional)
             if key not in made:
                 made[key] = _slot_reader(slot, catalog, table, tokenizer, tries)
-            readers.append(made[key])
+            followed = followed_slot(slot, wording, adapter_of(slot, catalog))
+            reader = replace(made[key], follows=followed) if followed >= 0 else made[key]
+            readers.append(_prepared(reader, wording, catalog))
         wordings.append(WordingReader(wording=wording, slots=tuple(readers), unroller=Unroller(wording)))
     prompt, prompt_kind = None, -1
     if plan.prompt.name:
@@ -258,11 +168,23 @@ def make_reader(
         task=task,
         plan=plan,
         wordings=tuple(wordings),
-        prompt=prompt,
-        prompt_kind=prompt_kind,
+        prompts=Prompts(codec=prompt, kind=prompt_kind),
         context=context,
         tries=tuple(tries),
     )
+
+
+def _prepared(reader: SlotReader, wording: Alternative, catalog: Catalog) -> SlotReader:
+    """The reader with what the loss of its slot does to data."""
+    for objective in wording.objectives:
+        if objective.kind == "predict" and reader.slot.index in objective.slots:
+            loss, settings = declared(objective.loss, catalog), objective.loss.options()
+            assert isinstance(loss, Loss)
+            half = working_half(loss.prepare, f"the data half of the loss `{objective.loss.name}`")
+            return replace(
+                reader, prepare=half(**settings) if loss.prepare else None, drop=float(settings.get("drop", 0.0))
+            )
+    return reader
 
 
 def _slot_reader(

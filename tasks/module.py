@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..core.batch import Batch
 from ..core.errors import ConfigError
 from ..core.layers import products
+from ..core.model import count_of
 from ..core.seeding import mix
 from .evaluation import evaluate
 from .mixture import Mixture, mixture_of
@@ -163,7 +164,7 @@ class Module(L.LightningModule):
         for key, value in sums.items():
             held = self._sums.setdefault(key, [torch.zeros((), device=value.device), 0])
             held[0] += value.detach()
-            held[1] += batch.counts[key]
+            held[1] += count_of(batch.counts, key)
         self._tokens += batch.layout.rows
         every = max(1, getattr(self.trainer, "log_every_n_steps", 50))
         last = self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
@@ -213,7 +214,7 @@ class Module(L.LightningModule):
             losses = self.network.loss(batch)
         self.failures.extend(failure for failure in batch.failures if failure not in self.failures)
         for key, total in losses.sums.items():
-            count = batch.counts[key]
+            count = count_of(batch.counts, key)
             self.log(
                 f"{split}/{key}",
                 total / max(count, 1),

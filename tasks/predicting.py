@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..core.codec import Encoded, Mode, Reading
+from ..core.encoding import RowEncoder, SlotReader
 from ..core.errors import ConfigError, DataError
 from ..core.example import Example, RowId, rows_within
 from ..core.generation import Answer, Answers, generate
 from ..core.generation_program import Decode, Forced, Given, Program, make_program
+from ..core.leading import leaders_of
 from ..core.model import pool
 from ..core.networks import DecoderSearch
-from ..core.outputs import Output
+from ..core.outputs import Output, Writer
 from ..core.packing import pack
 from ..core.parts import adapter_of, declared, working_half
 from ..core.plan import Branch, Part, Prompt, Repeat, SlotPlan, Step, uses, walk
-from ..core.reader import Reader, SlotReader
+from ..core.port import Port
+from ..core.reader import Reader
 from ..core.rows import is_absent, is_list, missing_column, read_path
 from ..core.settings import settings_of
 from .binding import note_place
@@ -158,16 +161,48 @@ class Predictor:
     def _output(self, answers: Answers, row: Mapping[str, Any]) -> Output:
         values: dict[str, Any] = {}
         scores: dict[str, Any] = {}
+        writers = {
+            s.slot.name: Writer(s.codec.save, s.slot.depth - self._bare(s.slot))
+            for s in self.slots
+            if hasattr(s.codec, "save") and s.slot.side == "target"
+        }
         for index, answer in answers.items():
-            slot, codec = self.slots[index].slot, self.slots[index].codec
-            values[slot.name] = _each(answer, lambda a, c=codec, s=slot: _decoded(a, c, s))
+            slot = self.slots[index].slot
+            values[slot.name] = self._decoded(answer, self.slots[index], row)
             scores[slot.name] = _each(answer, lambda a: a.confidence)
             if slot.depth and self._bare(slot):
                 values[slot.name], scores[slot.name] = _first(values[slot.name]), _first(scores[slot.name])
         for slot in self.wording.slots:
             if slot.given:
                 values.setdefault(slot.name, read_path(row, slot.path))
-        return Output({n: v for n, v in values.items() if not is_absent(v) or n in scores}, scores)
+        return Output({n: v for n, v in values.items() if not is_absent(v) or n in scores}, scores, writers=writers)
+
+    def _decoded(self, answer: Any, reader: SlotReader, row: Mapping[str, Any]) -> Any:
+        """The raw values of an answer, nested as it is.
+
+        Raises:
+            DataError: a prediction cannot be decoded.
+        """
+        port = self.model.network.port(reader.kind)
+
+        def raw(one: Answer, **more: Any) -> Any:
+            try:
+                return reader.codec.decode(port.render(one.predicted), **more)
+            except (TypeError, ValueError) as cause:
+                raise DataError(f"slot `{reader.slot.name}`: the prediction cannot be decoded: {cause}") from cause
+
+        if not getattr(reader.codec, "follows", False):
+            return _each(answer, raw)
+        leads = leaders_of(answer, self._leads(reader, row))
+        return _both(answer, leads, lambda one, lead: raw(one, leader=lead))
+
+    def _leads(self, reader: SlotReader, row: Mapping[str, Any]) -> list[Any]:
+        """What each value that this slot follows says of itself."""
+        wording = self.reader.wordings[0]
+        source = wording.unroller.side(self.wording.source, row, target=False)[0]
+        encoder = RowEncoder(reader=wording, prompts=self.reader.prompts, tries=self.reader.tries, mode="predict")
+        among = encoder.beside({"source": source})
+        return [among.lead(placed.item, reader) for placed in among.among.get(reader.follows, [])]
 
     def _bare(self, slot: SlotPlan) -> bool:
         groups = [s for s in walk(self.wording.target) if isinstance(s, Repeat) and slot.index in uses(s.steps)]
@@ -184,7 +219,7 @@ class Predictor:
                 if slot.given
                 else self._decode(slot, reader, limits[slot.index])
             )
-        return make_program(self.wording.target, steps, prompt_kind=self.reader.prompt_kind)
+        return make_program(self.wording.target, steps, prompt_kind=self.reader.prompts.kind)
 
     def _limits(self, readers: Sequence[SlotReader]) -> dict[int, int]:
         """The most tokens of each slot that is found, so that all of them, groups once, fit the context.
@@ -217,7 +252,8 @@ class Predictor:
                 f"the closed set of `{slot.name}` has no members here: write them, `closed_set=yes|no`, or predict "
                 "with the instruction of a task that the model was trained on"
             )
-        if slot.predicts == "values" and slot.budget.most is None:
+        open_length = slot.predicts == "values" and slot.budget.most is None
+        if open_length and type(self.model.network.port(reader.kind)).stop is Port.stop:
             raise ConfigError(f"slot `{slot.name}`: values of any length need `max_length` to be predicted")
         return Decode(
             slot=slot.index,
@@ -253,10 +289,7 @@ class Predictor:
         """The values of every forced step: prompts under -1, -2, ..., slots with `no_loss` under their index."""
         given: dict[int, list[Given]] = {}
         for number, text in enumerate(self.program.prompts):
-            codec = self.reader.prompt
-            assert codec is not None, "a prompt needs the modality TEXT, which the compiler checks"
-            encoded = codec.encode(text, Reading(mode="predict"))
-            given[-1 - number] = [encoded] * len(rows)
+            given[-1 - number] = [self.reader.prompts[text]] * len(rows)
         for reader in self.slots:
             if reader.slot.side == "target" and reader.slot.given:
                 given[reader.slot.index] = [self._forced(row, reader) for row in rows]
@@ -291,12 +324,12 @@ def _each(answer: Any, change: Any) -> Any:
     return [_each(item, change) for item in answer] if isinstance(answer, list) else change(answer)
 
 
+def _both(answer: Any, beside: Any, change: Any) -> Any:
+    """The same nesting with every answer changed, each with what stands at its place in `beside`."""
+    if isinstance(answer, list):
+        return [_both(a, b, change) for a, b in zip(answer, beside, strict=True)]
+    return change(answer, beside)
+
+
 def _first(values: Any) -> Any:
     return values[0] if values else None
-
-
-def _decoded(answer: Answer, codec: Any, slot: SlotPlan) -> Any:
-    try:
-        return codec.decode(answer.predicted)
-    except (TypeError, ValueError) as cause:
-        raise DataError(f"slot `{slot.name}`: the prediction cannot be decoded: {cause}") from cause

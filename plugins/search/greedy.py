@@ -80,13 +80,20 @@ def choose_class(frontier: Frontier, choose: Choose) -> Found:
     return Found(labels[:, None], ones, logits[streams, labels] - options.norm, ones)
 
 
-def roll_values(frontier: Frontier) -> Found:
-    """So many rows of values as the slot has, each predicted from those before it; they have no probability."""
+def roll_values(frontier: Frontier, *, stop: float = 0.5) -> Found:
+    """Rows of values, each predicted from those before it; they have no probability.
+
+    A slot of a fixed number of rows gets them all; where the port says when to stop, a stream ends with the first row
+    whose probability to be the last reaches `stop`.
+    """
     rows = []
-    counts = frontier.active.long()
-    for _ in range(frontier.limit):
-        values = frontier.port.project(frontier.hidden).float()
+    lengths = torch.zeros_like(frontier.active, dtype=torch.long)
+    alive = frontier.active
+    while not rows or (len(rows) < frontier.limit and bool(alive.any())):
+        hidden = frontier.hidden
+        values, ends = frontier.port.project(hidden).float(), frontier.port.stop(hidden)
         rows.append(values)
-        frontier.feed(values[:, None], counts)
-    total = torch.full_like(counts, frontier.limit)
-    return Found(torch.stack(rows, dim=1), total, None, total)
+        lengths = lengths + alive
+        frontier.feed(values[:, None], alive.long())
+        alive = alive if ends is None else alive & (ends.float().sigmoid() < stop)
+    return Found(torch.stack(rows, dim=1), lengths, None, lengths)
