@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .codec import PREDICTED_NAME
+from .codec import PREDICTED_NAME, Encoded
 from .generation_frontier import Frontier, Tape
 from .generation_given import GivenValues
 from .generation_program import Decode, Forced, Given, Loop, Program, Step, walk_steps
+from .known import known_rows
+from .levels import Levels
 from .networks import BackboneNetwork, Cache, Found
 from .port import Port
 from .seeding import mix
@@ -66,6 +68,9 @@ def generate(
     given: Mapping[int, Sequence[Given]] | None = None,
     keys: Sequence[int] | None = None,
     room: Sequence[int] | None = None,
+    shadow: Cache | None = None,
+    levels: Levels | None = None,
+    known: Mapping[int, Sequence[Encoded | None]] | None = None,
 ) -> list[Answers]:
     """Find the values of a target side for n streams.
 
@@ -78,6 +83,9 @@ def generate(
         given: for each `Forced` step's key one value per stream.
         keys: one number a stream, the seed of its draws; its place by default.
         room: most target rows of each stream; a group that cannot surely repeat within it stops.
+        shadow: what `prefill` made of the same streams without their source, for decoders with guidance; used up too.
+        levels: the network's embeddings of noise levels.
+        known: by slot, the source value of each stream of which rows are kept, see `core/known.py`.
 
     Returns:
         One mapping from slot index to answer per stream.
@@ -86,11 +94,13 @@ def generate(
         ValueError: a group without a most and without `room`, or given values that do not fit their groups.
     """
     machine = Machine(
-        tape=Tape(network, cache, streams=streams, device=next(ports[MARKS_KIND].parameters()).device),
+        tape=Tape(network, cache, streams=streams, device=next(ports[MARKS_KIND].parameters()).device, shadow=shadow),
         ports=ports,
         given=given or {},
         keys=range(streams) if keys is None else keys,
         room=room,
+        levels=levels,
+        known=known or {},
     )
     machine.check(program)
     return machine.run(program) if streams else []
@@ -107,11 +117,15 @@ class Machine:
         given: Mapping[int, Sequence[Given]],
         keys: Sequence[int],
         room: Sequence[int] | None,
+        levels: Levels | None = None,
+        known: Mapping[int, Sequence[Encoded | None]] | None = None,
     ) -> None:
         self.tape = tape
         self.ports = ports
         self.given = GivenValues(given, tape.used.device)
         self.keys = keys
+        self.levels = levels
+        self.known = {slot: known_rows(values, tape.used.device) for slot, values in (known or {}).items()}
         self.room = None if room is None else torch.as_tensor(room, device=tape.used.device)
         self.answers: list[Answers] = [{} for _ in keys]
         self.marks = Trie([[CONTINUE], [STOP]])
@@ -174,6 +188,8 @@ class Machine:
             active=active,
             keys=[mix(key, step.slot, *path) for key in self.keys],
             last=last,
+            levels=self.levels,
+            known=self.known.get(step.slot),
         )
         found = step.decoder(frontier)
         if not last and self.tape.streams != len(self.keys):

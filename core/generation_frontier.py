@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from .codec import PREDICTED_NAME
+from .known import Known
+from .levels import Levels
 from .networks import BackboneNetwork, Cache, NewRows
 from .port import Port
 from .trie import Trie
@@ -25,56 +27,86 @@ class Tape:
         cache: what `network.prefill` returned.
         streams: how many it holds.
         device: where counts live.
+        shadow: the cache of the same streams without their source (or with another), which are fed the same rows.
     """
 
-    def __init__(self, network: BackboneNetwork, cache: Cache, *, streams: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: BackboneNetwork,
+        cache: Cache,
+        *,
+        streams: int,
+        device: torch.device,
+        shadow: Cache | None = None,
+    ) -> None:
         self.network = network
-        self.cache = cache
+        self.caches = [cache] if shadow is None else [cache, shadow]
         self.used = torch.zeros(streams, dtype=torch.long, device=device)
-        self._hidden: Tensor | None = None
+        self._hidden: list[Tensor] = []
         self._waiting: list[NewRows] = []
 
     @property
     def streams(self) -> int:
         return len(self.used)
 
-    def push(self, x: Tensor, kind: int, counts: Tensor | None = None) -> None:
+    def push(self, x: Tensor, kind: int, counts: Tensor | None = None, *, mutual: bool = False) -> None:
         """Add rows [streams, k, width] of one port, the first `counts[i]` of stream i; all k by default."""
-        n, k = x.shape[:2]
-        if k == 0:
+        if x.shape[1] == 0:
             return
+        rows = self._rows(x, kind, counts, mutual=mutual)
+        if mutual:
+            self._flush()
+        self._waiting.append(rows)
+        self.used = self.used + rows.counts
+        if mutual:
+            self._flush()
+
+    def hidden(self, *, shadow: bool = False) -> Tensor:
+        """The hidden state [streams, width] of each stream's last row, which predicts its next one."""
+        self._flush()
+        assert self._hidden, "a target side opens with a mark"
+        return self._hidden[shadow]
+
+    def look(self, x: Tensor, kind: int, counts: Tensor, *, shadow: bool = False) -> Tensor:
+        """Hidden states [streams, k, width] of rows that see each other both ways and are not kept."""
+        self._flush()
+        rows = self._rows(x, kind, counts, mutual=True, keep=False)
+        return self.network.extend(rows, self.caches[shadow])
+
+    def _rows(self, x: Tensor, kind: int, counts: Tensor | None, **how: bool) -> NewRows:
+        n, k = x.shape[:2]
         kinds = torch.full((n, k), kind, dtype=torch.long, device=self.used.device)
         if counts is None:
             counts = torch.full((n,), k, dtype=torch.long, device=self.used.device)
-        self._waiting.append(NewRows(x, counts, kinds))
-        self.used = self.used + counts
+        return NewRows(x, counts, kinds, **how)
 
-    def hidden(self) -> Tensor:
-        """The hidden state [streams, width] of each stream's last row, which predicts its next one."""
+    def _flush(self) -> None:
         if self._waiting:
             rows = self._waiting[0] if len(self._waiting) == 1 else join_rows(self._waiting)
             self._waiting = []
-            self._hidden = self._last(self.network.extend(rows, self.cache), rows.counts)
-        assert self._hidden is not None, "a target side opens with a mark"
-        return self._hidden
-
-    def _last(self, hidden: Tensor, counts: Tensor) -> Tensor:
-        if hidden.shape[1] == 1:
-            found = hidden[:, 0]
-        else:
-            found = hidden[torch.arange(len(hidden), device=hidden.device), (counts - 1).clamp(min=0)]
-        return found if self._hidden is None else torch.where(counts[:, None] > 0, found, self._hidden)
+            before: Sequence[Tensor | None] = self._hidden or [None] * len(self.caches)
+            found = [self.network.extend(rows, cache) for cache in self.caches]
+            self._hidden = [_last(hidden, rows.counts, old) for hidden, old in zip(found, before, strict=True)]
 
     def select(self, streams: Tensor) -> None:
         """New stream i is old stream `streams[i]`."""
-        self.cache.select(streams)
+        for cache in self.caches:
+            cache.select(streams)
         self.used = self.used.index_select(0, streams)
-        if self._hidden is not None:
-            self._hidden = self._hidden.index_select(0, streams)
+        self._hidden = [hidden.index_select(0, streams) for hidden in self._hidden]
         self._waiting = [
             NewRows(*(part.index_select(0, streams) for part in (rows.x, rows.counts, rows.kinds)))
             for rows in self._waiting
         ]
+
+
+def _last(hidden: Tensor, counts: Tensor, before: Tensor | None) -> Tensor:
+    """The hidden state [n, width] of each stream's last new row; `before` for streams without new rows."""
+    if hidden.shape[1] == 1:
+        found = hidden[:, 0]
+    else:
+        found = hidden[torch.arange(len(hidden), device=hidden.device), (counts - 1).clamp(min=0)]
+    return found if before is None else torch.where(counts[:, None] > 0, found, before)
 
 
 def join_rows(parts: Sequence[NewRows]) -> NewRows:
@@ -99,10 +131,20 @@ class Frontier:
         active: bool [n]: the streams that take part; the others wait.
         keys: one number a stream, different for every stream and place: the seed of its draws.
         last: nothing follows this slot, so the streams need not be left in order.
+        known: rows of the value that are given, of the streams as they stand at first; None when there are none.
     """
 
     def __init__(
-        self, tape: Tape, port: Port, slot: Decode, *, active: Tensor, keys: Sequence[int], last: bool
+        self,
+        tape: Tape,
+        port: Port,
+        slot: Decode,
+        *,
+        active: Tensor,
+        keys: Sequence[int],
+        last: bool,
+        levels: Levels | None = None,
+        known: Known | None = None,
     ) -> None:
         self._tape = tape
         self._kind = slot.kind
@@ -114,6 +156,8 @@ class Frontier:
         self.active = active
         self.keys = tuple(keys)
         self.last = last
+        self.known = known
+        self._levels = levels
 
     @property
     def streams(self) -> int:
@@ -134,16 +178,54 @@ class Frontier:
         """Hidden states [streams, width] that predict the next row."""
         return self._tape.hidden()
 
-    def feed(self, predicted: Tensor, counts: Tensor | None = None) -> None:
+    @property
+    def shadowed(self) -> bool:
+        """Whether the streams also run without their source (or with a negative one), for guidance."""
+        return len(self._tape.caches) > 1
+
+    @property
+    def shadow_hidden(self) -> Tensor:
+        """`hidden` of the same streams without their source.
+
+        Raises:
+            ValueError: they run with their source alone.
+        """
+        self._check_shadow()
+        return self._tape.hidden(shadow=True)
+
+    def feed(self, predicted: Tensor, counts: Tensor | None = None, *, mutual: bool = False) -> None:
         """Give each stream its next rows: tokens or labels [streams, k] or values [streams, k, ...].
 
         Args:
             predicted: the rows, as the port embeds them.
             counts: int64 [streams]: stream i takes the first `counts[i]`; all k by default.
+            mutual: they see each other both ways, as clean values that were denoised.
         """
+        self._tape.push(self._embed(predicted, 0.0 if mutual else None), self._kind, counts, mutual=mutual)
+
+    def look(self, values: Tensor, counts: Tensor, level: float, *, shadow: bool = False) -> Tensor:
+        """Hidden states [streams, k, width] of noisy values [streams, k, ...] at the slot's place, which are not kept.
+
+        Args:
+            values: the rows, of which stream i has the first `counts[i]`; they see each other both ways.
+            counts: int64 [streams].
+            level: how noisy they are, 0 to 1.
+            shadow: without the streams' source.
+        """
+        if shadow:
+            self._check_shadow()
+        return self._tape.look(self._embed(values, level), self._kind, counts, shadow=shadow)
+
+    def _embed(self, predicted: Tensor, level: float | None) -> Tensor:
         flat = predicted.flatten(0, 1)
         x = self.port.embed(**{PREDICTED_NAME[self.predicts]: flat})
-        self._tape.push(x.view(*predicted.shape[:2], -1), self._kind, counts)
+        if level is not None and self._levels is not None:
+            x = x + self._levels(torch.full((1,), level, device=x.device))
+        return x.view(*predicted.shape[:2], -1)
+
+    def _check_shadow(self) -> None:
+        if not self.shadowed:
+            raise ValueError(f"slot `{self.name}`: guidance needs streams without their source beside those with it")
 
     def select(self, streams: Tensor) -> None:
         """New stream i is old stream `streams[i]`, int64 [m]: repeats, reorders and drops streams."""

@@ -14,6 +14,7 @@ from .batch import Alignment, Batch, Inputs, Pairs, Target
 from .catalog import Catalog
 from .errors import PluginError
 from .layout import Layout
+from .levels import LEVEL, Levels
 from .loss import Loss
 from .networks import BackboneNetwork, LossRows
 from .parts import PortSpec, bare_spec, declared, make_port, working_half
@@ -69,6 +70,7 @@ class Network(nn.Module):
         self.ports = nn.ModuleDict({spec.name: make_port(spec, width, assets) for spec in specs})
         self.loss_parts: dict[Part, Any] = {}
         self.losses = nn.ModuleDict()
+        self.levels: Levels | None = None
         self.add_losses(losses, catalog)
 
     def add_losses(self, losses: Sequence[Part], catalog: Catalog) -> None:
@@ -76,6 +78,8 @@ class Network(nn.Module):
         for part in losses:
             if part not in self.loss_parts:
                 self.loss_parts[part] = made = _make_loss(part, self.backbone.width, catalog)
+                if self.levels is None and _declared_loss(part, catalog).prepare:
+                    self.levels = Levels(self.backbone.width)
                 if isinstance(made, nn.Module) and any(True for _ in made.parameters()):
                     self.losses[loss_key(part)] = made
 
@@ -90,11 +94,22 @@ class Network(nn.Module):
 
     def embed(self, inputs: Sequence[Inputs], order: Tensor) -> Tensor:
         """Embeddings [rows, width] in the layout's order; each port runs once over all its values."""
-        made = [self.port(item.kind).embed(**item.tensors) for item in inputs]
+        made = [self._embed(item) for item in inputs]
         made = [x if x.dtype == torch.float32 or not x.is_floating_point() else x.float() for x in made]
         if not made:
             return torch.zeros(0, self.backbone.width, device=order.device)
-        return (made[0] if len(made) == 1 else torch.cat(made)).index_select(0, order)
+        out = (made[0] if len(made) == 1 else torch.cat(made)).index_select(0, order)
+        if self.levels is None or any(LEVEL in item.tensors for item in inputs):
+            return out
+        return out + self.levels(out.new_zeros(0)).sum()  # zero, so that ranks without noise stay in step
+
+    def _embed(self, item: Inputs) -> Tensor:
+        """The embeddings of one port's values, each row with its noise level."""
+        tensors = {name: tensor for name, tensor in item.tensors.items() if name != LEVEL}
+        rows = self.port(item.kind).embed(**tensors)
+        if LEVEL not in item.tensors or self.levels is None:
+            return rows
+        return rows + self.levels(item.tensors[LEVEL]).to(rows.dtype)
 
     def forward(self, batch: Batch) -> Tensor:
         """Hidden states [rows, width] of a batch."""
@@ -191,10 +206,15 @@ def last_target(hidden: Tensor, layout: Layout) -> Tensor:
     return hidden.index_select(0, rows)
 
 
-def _make_loss(part: Part, width: int, catalog: Catalog) -> Any:
+def _declared_loss(part: Part, catalog: Catalog) -> Loss:
     declaration = declared(part, catalog)
     if not isinstance(declaration, Loss):
         raise PluginError(f"the loss `{part.name}` must be a Loss, but is {declaration!r}")
+    return declaration
+
+
+def _make_loss(part: Part, width: int, catalog: Catalog) -> Any:
+    declaration = _declared_loss(part, catalog)
     made = working_half(declaration.build, f"the loss `{part.name}`")
     extra = {"width": width} if declaration.needs_width else {}
     return made(**declaration.settings(), **extra)

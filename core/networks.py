@@ -135,7 +135,8 @@ class BackboneNetwork(Protocol):
     def extend(self, rows: NewRows, cache: Cache) -> Tensor:
         """Hidden states [n, k, width] of new target rows; kept rows enter the cache.
 
-        They are causal among themselves, or `rows.mutual`. The cost of a row does not grow with what was fed before, attention itself apart.
+        They are causal among themselves, or `rows.mutual`. The cost of a row does not grow with what was fed before,
+        attention itself apart.
         """
         ...
 

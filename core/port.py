@@ -49,6 +49,12 @@ class Port(nn.Module):
         beside `values`. None for values of a fixed number of rows."""
         return None
 
+    def errors(self, predicted: Tensor, values: Tensor) -> Tensor:
+        """How far each row of predicted values [n, ...] lies from the true ones, [n]: the squared error, averaged over
+        the row's numbers. A port that knows what its values stand for (where joints are, say) adds that."""
+        squared = (predicted - values).square()
+        return squared.flatten(1).mean(1) if squared.dim() > 1 else squared
+
     def relabel(self, labels: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Labels that only weights can make, such as the code of each patch of pixels; run before the loss."""
         return labels

@@ -12,8 +12,9 @@ from .encoding import Prompts, RowEncoder, SlotReader, WordingReader
 from .errors import ConfigError
 from .example import Example, Piece, RowId, Stream
 from .leading import followed_slot
-from .parts import PortSpec, adapter_of, declared, kind_of, make_codec, port_of
-from .plan import Plan, Prompt, Side, SlotPlan, uses, walk
+from .loss import Loss
+from .parts import PortSpec, adapter_of, declared, kind_of, make_codec, port_of, working_half
+from .plan import Alternative, Plan, Prompt, Side, SlotPlan, uses, walk
 from .seeding import mix
 from .sketch import START, Item, Sketch, Unroller, fit_context
 from .trie import Trie
@@ -180,10 +181,11 @@ def _prepared(reader: SlotReader, wording: Alternative, catalog: Catalog) -> Slo
         if objective.kind == "predict" and reader.slot.index in objective.slots:
             loss, settings = declared(objective.loss, catalog), objective.loss.options()
             assert isinstance(loss, Loss)
+            reader = replace(reader, drop=float(settings.get("drop", 0.0)))  # type: ignore[arg-type]
+            if not loss.prepare:
+                return reader
             half = working_half(loss.prepare, f"the data half of the loss `{objective.loss.name}`")
-            return replace(
-                reader, prepare=half(**settings) if loss.prepare else None, drop=float(settings.get("drop", 0.0))
-            )
+            return replace(reader, prepare=half(**settings))
     return reader
 
 

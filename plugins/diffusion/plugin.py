@@ -13,7 +13,8 @@ SCHEDULES = ("cosine", "linear")
 class DiffusionLoss(Loss):
     """The error of the clean values that are read off noisy ones."""
 
-    build = ""
+    build = "omniline.plugins.diffusion.loss:DenoisingLoss"
+    prepare = "omniline.plugins.diffusion.noise:Noise"
     needs = ("values",)
 
     steps: int = setting(1000, at_least=1, help="steps from clean values to noise")
@@ -24,13 +25,18 @@ class DiffusionLoss(Loss):
 class DiffusionDecoder(Decoder):
     """Denoising from pure noise."""
 
-    build = ""
+    build = "omniline.plugins.diffusion.ddim:Ddim"
     needs = ("values",)
 
     steps: int = setting(50, at_least=1, help="denoising steps")
-    schedule: str = setting("cosine", choices=SCHEDULES, help="how the noise grew in training")
+    schedule: str | None = setting(
+        None, choices=SCHEDULES, help="how the noise grew in training; by default what the slot's loss says"
+    )
     guidance: float = setting(1.0, at_least=0, help="weight of the source against no source")
+    length: int | None = setting(None, at_least=1, help="rows of the value; by default the most that the slot allows")
+    eta: float = setting(0.0, at_least=0, at_most=1, help="noise added at each step: 0 for DDIM, 1 for DDPM")
     seed: int = setting(0, at_least=0, help="seed of the noise")
+    negative: str | None = setting(None, help="text in place of the source's, to lead away from; needs `guidance`")
 
 
 @hookimpl
