@@ -39,8 +39,10 @@ class Adapter(Declaration):
         decoder: name of the decoder when a slot writes none.
         cuttable: a value may be cut to fewer tokens (text); media never are.
         sides: where it may stand.
-        follows: modalities whose slot this one's values follow, as boxes follow their picture; a setting `image` may
-            name the slot. The followed slot's codec offers `lead`.
+        follows: modalities whose slot this one's values follow, as boxes follow their picture. The followed slot's
+            codec offers `lead`.
+        follows_by: the setting that names the slot.
+        follows_nearest: without that setting the nearest such slot is followed; else none.
     """
 
     modality: ClassVar[str]
@@ -54,6 +56,8 @@ class Adapter(Declaration):
     cuttable: ClassVar[bool] = False
     sides: ClassVar[tuple[str, ...]] = ("source", "target")
     follows: ClassVar[tuple[str, ...]] = ()
+    follows_by: ClassVar[str] = "image"
+    follows_nearest: ClassVar[bool] = True
 
     def tokens(self) -> Tokens:
         """The least and most tokens that one value takes; any number unless a subclass knows better."""

@@ -32,8 +32,8 @@ Candidates = dict[int, list[Placed]]
 def followed_slot(slot: SlotPlan, wording: Alternative, adapter: Adapter) -> int:
     """The index of the slot that this one follows; -1 for none.
 
-    It is what `sync=` names; else, for an adapter that follows other modalities, what its setting `image` names, or the
-    nearest such slot before it in reading order, or the first after it.
+    It is what `sync=` names; else, for an adapter that follows other modalities, what its setting names, or the nearest
+    such slot before it in reading order, or the first after it.
 
     Raises:
         ConfigError: the setting names no such slot.
@@ -44,7 +44,9 @@ def followed_slot(slot: SlotPlan, wording: Alternative, adapter: Adapter) -> int
         return -1
     order = [index for side in (wording.source, wording.target) for index in uses(side)]
     fits = [index for index in dict.fromkeys(order) if wording.slots[index].modality in adapter.follows]
-    wanted = adapter.settings().get("image")
+    wanted = adapter.settings().get(adapter.follows_by)
+    if wanted is None and not adapter.follows_nearest:
+        return -1
     if wanted is not None:
         named = [index for index in fits if wording.slots[index].name == wanted]
         if not named:
@@ -52,7 +54,8 @@ def followed_slot(slot: SlotPlan, wording: Alternative, adapter: Adapter) -> int
             near = nearest(str(wanted), names)
             hint = f"; did you mean `{near}`?" if near else f" (there is {', '.join(names) or 'none'})"
             raise ConfigError(
-                f"slot `{slot.name}`: `image={wanted}` must name a slot of {' or '.join(adapter.follows)}{hint}"
+                f"slot `{slot.name}`: `{adapter.follows_by}={wanted}` must name a slot of "
+                f"{' or '.join(adapter.follows)}{hint}"
             )
         return named[0]
     before = [index for index in fits if order.index(index) < order.index(slot.index)]

@@ -1,89 +1,154 @@
-"""Structured values as one line of text, and back: rows are parted by ` | `, cells by ` : `.
+"""Tables of every usual kind as rows of cells: lists, mappings, columns, frames, a head with rows.
 
-A table of a head and rows, a mapping (a row of two cells for each key), triples (rows of three) and a database schema
-(a row for each table, its columns parted by ` , `) all become rows of cells first. A sign that stands alone within a
-cell is written with a backslash, so that reading back is exact for what white space allows.
+The first row is the head where the value has one; a plain list of rows is taken as it stands.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-Row = list[str]
-ROW, CELL, ITEM = " | ", " : ", " , "
-_ALONE = re.compile(r"(?<!\S)(\\*[|:])(?!\S)")
-_ESCAPED = re.compile(r"(?<!\S)\\(\\*[|:])(?!\S)")
-TABLE_KEYS = ("table_head", "table_content")
+from .signs import Row, Signs, cell_text, plain
+
+HEADED = (("table_head", "table_content"), ("header", "rows"), ("columns", "rows"), ("columns", "data"))
+"""The keys under which a mapping holds a head and rows."""
+NAMES = ("table_name", "name", "title", "caption")
 
 
-def written(raw: Any) -> str:
-    """A structured value as text; a string is taken as it stands.
+class Table(NamedTuple):
+    """Rows of cells, the head first where there is one; all equally long."""
+
+    rows: list[Row]
+    name: str = ""
+
+
+def is_headed(raw: Any) -> bool:
+    """Whether a value is a mapping that holds a head and rows."""
+    return isinstance(raw, Mapping) and any(head in raw and rows in raw for head, rows in HEADED)
+
+
+def is_columns(raw: Any) -> bool:
+    """Whether a mapping holds columns: lists, all equally long and not empty.
+
+    >>> is_columns({"name": ["Ann", "Bo"], "age": [31, 4]}), is_columns({"name": "Ann"})
+    (True, False)
+    """
+    if not isinstance(raw, Mapping) or not raw:
+        return False
+    values = [plain(value) for value in raw.values()]
+    return all(isinstance(value, list | tuple) and value and len(value) == len(values[0]) for value in values)
+
+
+def is_frame(raw: Any) -> bool:
+    """Whether a value is a pandas or polars frame, known by its methods so that neither needs to be installed."""
+    return hasattr(raw, "columns") and (hasattr(raw, "iter_rows") or hasattr(raw, "itertuples"))
+
+
+def table_of(raw: Any) -> Table:
+    """The table that a value is.
 
     Raises:
-        TypeError: nothing that is known as structured.
-        ValueError: rows of different lengths, or keys that differ from row to row.
+        TypeError: nothing that is known as a table.
+        ValueError: rows or columns that do not fit each other, or a head that does not fit the rows.
 
-    >>> written([["name", "age"], ["Ann", 31]])
-    'name : age | Ann : 31'
-    >>> written([{"name": "Ann", "age": 31}])
-    'name : age | Ann : 31'
-    >>> written({"tables": {"singer": ["id", "name"]}})
-    'singer : id , name'
-    """
-    return raw if isinstance(raw, str) else _joined(rows_of(raw))
-
-
-def read_rows(text: str) -> list[Row]:
-    """The rows of cells of a text; any text has some.
-
-    >>> read_rows("name : age | Ann : 31")
+    >>> table_of([{"name": "Ann", "age": 31}]).rows
     [['name', 'age'], ['Ann', '31']]
     """
-    return [[_ESCAPED.sub(r"\1", cell.strip()) for cell in row.split(CELL)] for row in text.split(ROW)]
-
-
-def rows_of(raw: Any) -> list[Row]:
-    """Rows of cells of a table, a frame, a mapping, triples or a schema; see `written`."""
+    if is_frame(raw):
+        return Table(_frame_rows(raw))
     if isinstance(raw, Mapping):
-        return _rows_of_mapping(raw)
-    frame = _frame_rows(raw)
-    if frame is not None:
-        return frame
-    if hasattr(raw, "tolist"):
-        raw = raw.tolist()
+        return _of_mapping(raw)
+    raw = plain(raw)
     if not isinstance(raw, list | tuple):
         raise TypeError(
-            "a structured value must be a list of rows, a list of mappings, a mapping, a data frame or text, but is "
-            f"{type(raw).__name__}"
+            "a structured value must be a list of rows, a list of mappings, a mapping, a data frame, a file or text, "
+            f"but is {type(raw).__name__} {raw!r:.40}"
         )
-    rows = list(raw)
-    if any(isinstance(row, Mapping) for row in rows):
-        return _rows_of_records(rows)
-    table = [_row(row, place) for place, row in enumerate(rows)]
-    lengths = [len(row) for row in table]
-    for place, length in enumerate(lengths):
-        if length != lengths[0]:
+    if any(isinstance(row, Mapping) for row in raw):
+        return Table(_of_records(list(raw)))
+    return Table(_even([_row(row, place) for place, row in enumerate(raw)]))
+
+
+def written_table(table: Table, signs: Signs) -> list[list[str]]:
+    """The rows as they are written, a row with the name before them."""
+    named = [[signs.guarded(table.name)]] if table.name else []
+    return [*named, *([signs.guarded(cell) for cell in row] for row in table.rows)]
+
+
+def read_rows(text: str, signs: Signs) -> list[Row]:
+    """The rows of cells of a line; any text has some.
+
+    >>> read_rows("name : age | Ann : 31", Signs())
+    [['name', 'age'], ['Ann', '31']]
+    """
+    return [signs.cells(row) for row in signs.rows(text)]
+
+
+def records_of(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """Mappings named by the first row; short rows are filled with empty cells.
+
+    >>> records_of([["a", "b"], ["1"]])
+    [{'a': '1', 'b': ''}]
+    """
+    names = rows[0]
+    return [dict(zip(names, [*row, *[""] * (len(names) - len(row))], strict=False)) for row in rows[1:]]
+
+
+def _of_mapping(raw: Mapping[Any, Any]) -> Table:
+    for head, rows in HEADED:
+        if head in raw and rows in raw:
+            name = next((cell_text(raw[key]) for key in NAMES if raw.get(key)), "")
+            return Table(_headed(plain(raw[head]), plain(raw[rows])), name)
+    if is_columns(raw):
+        columns = [plain(column) for column in raw.values()]
+        return Table(
+            [[str(key) for key in raw], *([cell_text(cell) for cell in row] for row in zip(*columns, strict=True))]
+        )
+    lengths = {str(key): len(plain(value)) for key, value in raw.items() if isinstance(plain(value), list | tuple)}
+    if lengths and len(lengths) == len(raw):
+        shown = ", ".join(f"`{key}` {length}" for key, length in list(lengths.items())[:6])
+        raise ValueError(f"the columns of a table must be equally long, and not empty, but their lengths are {shown}")
+    return Table([[str(key), cell_text(value)] for key, value in raw.items()])
+
+
+def _headed(head: Any, rows: Any) -> list[Row]:
+    if not isinstance(rows, list | tuple):
+        raise TypeError(f"the rows of a table must be a list, but are {type(rows).__name__} {rows!r:.40}")
+    if rows and isinstance(rows[0], Mapping):
+        return _of_records(list(rows))
+    body = [_row(row, place) for place, row in enumerate(rows)]
+    if not head:
+        raise ValueError("a table must have a header, but its list of column names is empty")
+    names = _row(head, 0)
+    for place, row in enumerate(body):
+        if len(row) != len(names):
             raise ValueError(
-                f"the rows of a table must be equally long, but row 0 has {lengths[0]} cells and row {place} {length}"
+                f"the rows of a table must fit its header of {len(names)} cells ({', '.join(names)[:60]}), but row "
+                f"{place} has {len(row)}"
             )
-    return table
+    return [names, *body]
+
+
+def _even(rows: list[Row]) -> list[Row]:
+    for place, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise ValueError(
+                f"the rows of a table must be equally long, but row 0 has {len(rows[0])} cells and row {place} "
+                f"{len(row)}"
+            )
+    return rows
 
 
 def _row(row: Any, place: int) -> Row:
-    if hasattr(row, "tolist"):
-        row = row.tolist()
+    row = plain(row)
     if not isinstance(row, list | tuple):
-        raise TypeError(f"a row of a table must be a list of cells, but row {place} is {type(row).__name__} {row!r}")
-    return [_cell(cell) for cell in row]
+        raise TypeError(
+            f"a row of a table must be a list of cells, but row {place} is {type(row).__name__} {row!r:.40}"
+        )
+    return [cell_text(plain(cell)) for cell in row]
 
 
-def _cell(value: Any) -> str:
-    return "" if value is None or (isinstance(value, float) and value != value) else str(value)
-
-
-def _rows_of_records(rows: list[Any]) -> list[Row]:
+def _of_records(rows: list[Any]) -> list[Row]:
     keys: list[Any] = list(rows[0]) if isinstance(rows[0], Mapping) else []
     for place, row in enumerate(rows):
         if not isinstance(row, Mapping):
@@ -91,45 +156,14 @@ def _rows_of_records(rows: list[Any]) -> list[Row]:
         if set(row) != set(keys):
             differ = ", ".join(sorted(map(str, set(row) ^ set(keys))))
             raise ValueError(f"the mappings of a table must have equal keys, but row {place} differs in: {differ}")
-    return [[str(key) for key in keys], *([_cell(row[key]) for key in keys] for row in rows)]
+    return [[str(key) for key in keys], *([cell_text(plain(row[key])) for key in keys] for row in rows)]
 
 
-def _rows_of_mapping(raw: Mapping[Any, Any]) -> list[Row]:
-    if all(key in raw for key in TABLE_KEYS):
-        name = [[_cell(raw["table_name"])]] if raw.get("table_name") else []
-        return [*name, *rows_of([raw["table_head"], *raw["table_content"]])]
-    tables = raw.get("tables")
-    if isinstance(tables, Mapping):
-        name = [[_cell(raw["db_id"])]] if raw.get("db_id") else []
-        return [*name, *([str(table), _items(columns)] for table, columns in tables.items())]
-    return [[str(key), *_values(value)] for key, value in raw.items()]
+def _frame_rows(raw: Any) -> list[Row]:
+    rows: Iterable[Any] = raw.iter_rows() if hasattr(raw, "iter_rows") else raw.itertuples(index=False, name=None)
+    return [[str(name) for name in raw.columns], *([_missing(cell) for cell in row] for row in rows)]
 
 
-def _values(value: Any) -> Row:
-    """The cells after a key: a list's own, a mapping's keys, or one."""
-    return [_items(value)] if isinstance(value, list | tuple | Mapping) else [_cell(value)]
-
-
-def _items(values: Iterable[Any]) -> str:
-    if isinstance(values, str):
-        return values
-    return ITEM.join(_cell(value).strip() for value in values)
-
-
-def _frame_rows(raw: Any) -> list[Row] | None:
-    """Head and rows of a pandas or polars frame, known by its methods so that neither needs to be installed."""
-    if hasattr(raw, "iter_rows") and hasattr(raw, "columns"):
-        rows: Iterable[Any] = raw.iter_rows()
-    elif hasattr(raw, "itertuples") and hasattr(raw, "columns"):
-        rows = raw.itertuples(index=False, name=None)
-    else:
-        return None
-    return [[str(name) for name in raw.columns], *([_cell(cell) for cell in row] for row in rows)]
-
-
-def _joined(rows: list[Row]) -> str:
-    return ROW.join(CELL.join(_guarded(cell) for cell in row) for row in rows)
-
-
-def _guarded(cell: str) -> str:
-    return _ALONE.sub(r"\\\1", cell.strip())
+def _missing(cell: Any) -> str:
+    """A frame's cell; pandas has missing values of its own, which are not equal to themselves or have no truth."""
+    return "" if type(cell).__name__ in ("NAType", "NaTType") else cell_text(plain(cell))

@@ -70,6 +70,10 @@ class TextCodec:
             labels={"tokens": np.append(clean, end)},
         )
 
+    def lead(self, raw: Any, reading: Reading) -> str:
+        """The text itself: a database looks for its words among its cells."""
+        return str(raw)
+
     def decode(self, predicted: Mapping[str, torch.Tensor]) -> str:
         """The text of predicted tokens."""
         return self.tokenizer.decode(predicted["tokens"].tolist())
