@@ -18,12 +18,14 @@ class Backbone(Declaration):
         sizes: settings of each named size.
         argument: the setting that `<name>:<argument>` fills, when it takes one.
         encodes: True when the source is encoded apart (encoder-decoder), False for one joined sequence.
+        mutual: its target rows can see each other both ways where the layout or `NewRows` says so; denoising needs it.
     """
 
     build: ClassVar[str]
     sizes: ClassVar[dict[str, dict[str, int | float | bool | str]]] = {}
     argument: ClassVar[str | None] = None
     encodes: ClassVar[bool] = False
+    mutual: ClassVar[bool] = False
 
     def width_of(self) -> int:
         """The size of a token's embedding; by default the setting `width`."""

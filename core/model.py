@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .backbone import Backbone
 from .batch import Alignment, Batch, Inputs, Pairs, Target
 from .catalog import Catalog
-from .errors import PluginError
+from .errors import ConfigError, PluginError
 from .layout import Layout
 from .levels import LEVEL, Levels
 from .loss import Loss
@@ -63,6 +63,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.table = tuple(table)
+        self.mutual = backbone.mutual
         made = working_half(backbone.build, f"the backbone `{type(backbone).__qualname__}`")
         self.backbone = made(kinds=len(self.table), **backbone.settings())
         width = self.backbone.width
@@ -79,9 +80,18 @@ class Network(nn.Module):
             if part not in self.loss_parts:
                 self.loss_parts[part] = made = _make_loss(part, self.backbone.width, catalog)
                 if self.levels is None and _declared_loss(part, catalog).prepare:
-                    self.levels = Levels(self.backbone.width)
+                    self.levels = self._levels(part)
                 if isinstance(made, nn.Module) and any(True for _ in made.parameters()):
                     self.losses[loss_key(part)] = made
+
+    def _levels(self, part: Part) -> Levels:
+        if not self.mutual:
+            raise ConfigError(
+                f"the loss `{part.name}` denoises values, whose rows must see each other both ways, but the backbone "
+                f"`{type(self.backbone).__name__}` reads its target one way only; use `ofa` or `decoder`, or another "
+                "that declares `mutual`"
+            )
+        return Levels(self.backbone.width).to(next(self.parameters()).device)
 
     def port(self, kind: int) -> Port:
         """The port of that kind."""

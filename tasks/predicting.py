@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..core.batch import Batch
 from ..core.codec import Encoded, Mode, Reading
+from ..core.conversing import continues
 from ..core.encoding import RowEncoder, SlotReader
 from ..core.errors import ConfigError, DataError
 from ..core.example import Example, RowId, rows_within
@@ -16,16 +18,17 @@ from ..core.generation import Answer, Answers, generate
 from ..core.generation_program import Decode, Forced, Given, Program, make_program
 from ..core.leading import leaders_of
 from ..core.model import pool
-from ..core.networks import DecoderSearch
+from ..core.networks import Cache
 from ..core.outputs import Output, Writer
 from ..core.packing import pack
-from ..core.parts import adapter_of, declared, working_half
-from ..core.plan import Branch, Part, Prompt, Repeat, SlotPlan, Step, uses, walk
+from ..core.plan import Branch, Prompt, Repeat, SlotPlan, Step, uses, walk
 from ..core.port import Port
 from ..core.reader import Reader
 from ..core.rows import is_absent, is_list, missing_column, read_path
-from ..core.settings import settings_of
 from .binding import note_place
+from .continuing import ALL, answer_room, continued, continued_step, end_of, forced_step, opening
+from .guiding import Negative, is_guided, known_values, negative_of, shadow_examples
+from .searching import make_searches
 from .stream import Failure
 
 if TYPE_CHECKING:
@@ -48,7 +51,9 @@ class Predictor:
         batch_rows: most rows of a batch.
         mode: "valid" corrupts sources as validation does (`mask_ratio`), by row.
         on_error: "skip" answers None for a row that cannot be read and lists it in `failures`.
-        settings: of the decoder.
+        negative: what guidance leads away from: a text for the first TEXT slot of the source, or columns' values; by
+            default no source at all.
+        settings: of the decoders.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Predictor:
         batch_rows: int = 64,
         mode: Mode = "predict",
         on_error: str = "raise",
+        negative: Negative = None,
         **settings: Any,
     ) -> None:
         self.model = model
@@ -72,9 +78,11 @@ class Predictor:
         self.batch_tokens, self.batch_rows = batch_tokens, batch_rows
         self.decoder, self.settings = decoder, settings
         self.mode, self.on_error = mode, on_error
+        self.negative = negative
         self.failures: list[Failure] = []
         self.wording = reader.plan.alternatives[0]
         self.slots = reader.wordings[0].slots
+        self.rooms: dict[int, int] = {}
         if self.wording.arrow == "->":
             self.program = self._program()
 
@@ -139,8 +147,7 @@ class Predictor:
         self, examples: Sequence[Example], rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]
     ) -> list[Output]:
         network = self.model.network
-        batch = pack(examples, {self.reader.task: self.reader}).to(self.model.device)
-        cache = network.network.prefill(network.embed(batch.inputs, batch.order), batch.layout)
+        batch, cache = self._read(examples)
         context = self.reader.context
         room = None
         if context is not None:
@@ -155,14 +162,34 @@ class Predictor:
             given=self._given([rows[n] for n in numbers]),
             keys=[self.seed * 1_000_003 + n for n in numbers],
             room=room if room is not None else [1 << 20] * len(examples),
+            shadow=self._shadow(examples, [rows[n] for n in numbers]),
+            levels=network.levels,
+            known=known_values(examples, self.wording),
         )
         return [self._output(answers, rows[n]) for answers, n in zip(found, numbers, strict=True)]
+
+    def _read(self, examples: Sequence[Example]) -> tuple[Batch, Cache]:
+        """The examples' source sides as a batch, and what the backbone remembers of them."""
+        network = self.model.network
+        batch = pack(examples, {self.reader.task: self.reader}).to(self.model.device)
+        return batch, network.network.prefill(network.embed(batch.inputs, batch.order), batch.layout)
+
+    def _shadow(self, examples: Sequence[Example], rows: Sequence[Mapping[str, Any]]) -> Cache | None:
+        """The same streams with another source or none, when a decoder has `guidance`."""
+        searches = self.searches.values()
+        if not is_guided(searches):
+            return None
+        negative = negative_of(searches, self.negative)
+        others = shadow_examples(
+            examples, rows, self.wording, negative=negative, encode=lambda row, e: self._example(row, e.id.row)
+        )
+        return self._read(others)[1]
 
     def _output(self, answers: Answers, row: Mapping[str, Any]) -> Output:
         values: dict[str, Any] = {}
         scores: dict[str, Any] = {}
         writers = {
-            s.slot.name: Writer(s.codec.save, s.slot.depth - self._bare(s.slot))
+            s.slot.name: Writer(s.codec.save, self._depth(s))
             for s in self.slots
             if hasattr(s.codec, "save") and s.slot.side == "target"
         }
@@ -191,6 +218,8 @@ class Predictor:
             except (TypeError, ValueError) as cause:
                 raise DataError(f"slot `{reader.slot.name}`: the prediction cannot be decoded: {cause}") from cause
 
+        if continues(reader.codec):
+            return continued(answer, read_path(row, reader.slot.path), reader, self._depth(reader), raw)
         if not getattr(reader.codec, "follows", False):
             return _each(answer, raw)
         leads = leaders_of(answer, self._leads(reader, row))
@@ -208,17 +237,27 @@ class Predictor:
         groups = [s for s in walk(self.wording.target) if isinstance(s, Repeat) and slot.index in uses(s.steps)]
         return bool(groups) and (groups[-1].least, groups[-1].most) == (0, 1)
 
+    def _depth(self, reader: SlotReader) -> int:
+        """How many lists wrap the slot's values in a row."""
+        return reader.slot.depth - self._bare(reader.slot)
+
     def _program(self) -> Program:
-        steps: dict[int, Forced | Decode] = {}
+        steps: dict[int, Forced | Decode | tuple[Forced, Decode]] = {}
         needed = [self.slots[index] for index in uses(first_branches(self.wording.target))]
+        found = [reader.slot for reader in needed if not reader.slot.given]
+        self.searches = make_searches(
+            self.wording, found, self.model.catalog, decoder=self.decoder, settings=self.settings
+        )
         limits = self._limits(needed)
         for reader in needed:
             slot = reader.slot
-            steps[slot.index] = (
-                Forced(key=slot.index, kind=reader.kind)
-                if slot.given
-                else self._decode(slot, reader, limits[slot.index])
-            )
+            if slot.given:
+                steps[slot.index] = forced_step(reader)
+                continue
+            self.rooms[slot.index] = limits[slot.index]
+            if continues(reader.codec):
+                limits[slot.index] = answer_room(limits[slot.index], self.most_tokens)
+            steps[slot.index] = continued_step(self._decode(slot, reader, limits[slot.index]), reader)
         return make_program(self.wording.target, steps, prompt_kind=self.reader.prompts.kind)
 
     def _limits(self, readers: Sequence[SlotReader]) -> dict[int, int]:
@@ -227,7 +266,8 @@ class Predictor:
         Raises:
             ConfigError: what cannot be cut alone does not fit.
         """
-        limits = {r.slot.index: r.slot.budget.most or self.most_tokens for r in readers}
+        wants = {r.slot.index: ALL if continues(r.codec) else self.most_tokens for r in readers}
+        limits = {r.slot.index: r.slot.budget.most or wants[r.slot.index] for r in readers}
         room = self.reader.target_room(self.reader.wordings[0])
         if room is None:
             return limits
@@ -261,29 +301,10 @@ class Predictor:
             kind=reader.kind,
             predicts=slot.predicts or "tokens",
             limit=limit,
-            decoder=self._search(slot),
+            decoder=self.searches[slot.index],
             trie=self.reader.tries[reader.trie] if reader.trie >= 0 else None,
+            end=end_of(reader),
         )
-
-    def _search(self, slot: SlotPlan) -> DecoderSearch:
-        catalog = self.model.catalog
-        part = slot.decoder
-        if part is None or self.decoder is not None or self.settings:
-            name = self.decoder or (part.name if part else adapter_of(slot, catalog).default_decoder())
-            if name is None:
-                raise ConfigError(f"slot `{slot.name}` has no decoder: write `decoder=` in the slot")
-            declaration = catalog.decoder(name)
-            known = settings_of(declaration)
-            unknown = [key for key in self.settings if key not in known]
-            if unknown:
-                raise ConfigError(
-                    f"the decoder `{name}` has no setting `{unknown[0]}` (settings: {', '.join(known) or 'none'})"
-                )
-            base = slot.decoder.options() if slot.decoder and slot.decoder.name == name else {}
-            part = Part("decoder", name, tuple(declaration(**{**base, **self.settings}).settings().items()))
-        made = declared(part, catalog)
-        search: DecoderSearch = working_half(made.build, f"the decoder `{part.name}`")(**made.settings())  # type: ignore[attr-defined]
-        return search
 
     def _given(self, rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Given]]:
         """The values of every forced step: prompts under -1, -2, ..., slots with `no_loss` under their index."""
@@ -293,6 +314,10 @@ class Predictor:
         for reader in self.slots:
             if reader.slot.side == "target" and reader.slot.given:
                 given[reader.slot.index] = [self._forced(row, reader) for row in rows]
+            elif reader.slot.index in self.rooms and continues(reader.codec):
+                total = self.rooms[reader.slot.index]
+                limit, depth = total - answer_room(total, self.most_tokens), self._depth(reader)
+                given[reader.slot.index] = [opening(row, reader, depth=depth, limit=limit) for row in rows]
         return given
 
     def _forced(self, row: Mapping[str, Any], reader: SlotReader) -> Given:
@@ -304,7 +329,7 @@ class Predictor:
                 f"slot `{reader.slot.name}` has `no_loss`, so its value must be given: "
                 + missing_column(reader.slot.path, tuple(row))
             )
-        return self._forced_value(value, reader, reader.slot.depth - self._bare(reader.slot))
+        return self._forced_value(value, reader, self._depth(reader))
 
     def _forced_value(self, value: Any, reader: SlotReader, depth: int) -> Given:
         if depth and is_list(value):

@@ -20,6 +20,7 @@ class Ofa(Backbone):
 
     build = "omniline.plugins.ofa.network:OfaNetwork"
     encodes = True
+    mutual = True
     sizes: ClassVar[dict[str, Size]] = {
         "tiny": _size(256, 4, 1024, 4, 4),
         "medium": _size(512, 8, 2048, 4, 4),

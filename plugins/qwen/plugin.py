@@ -19,6 +19,7 @@ class DecoderOnly(Backbone):
     """One stack over source and target (RMSNorm, rotary places, SwiGLU); the source sees itself both ways."""
 
     build = "omniline.plugins.qwen.network:DecoderNetwork"
+    mutual = True
     sizes: ClassVar[dict[str, Size]] = {
         "tiny": _size(256, 4, 4, 704, 4),
         "small": _size(512, 8, 4, 1408, 8),
