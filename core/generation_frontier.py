@@ -148,6 +148,7 @@ class Frontier:
     ) -> None:
         self._tape = tape
         self._kind = slot.kind
+        self._end = slot.end
         self.port = port
         self.name = slot.name
         self.predicts = slot.predicts
@@ -158,6 +159,7 @@ class Frontier:
         self.last = last
         self.known = known
         self._levels = levels
+        self._fed = torch.zeros(tape.streams, dtype=torch.long, device=self.device)
 
     @property
     def streams(self) -> int:
@@ -170,8 +172,8 @@ class Frontier:
 
     @property
     def end(self) -> int | None:
-        """The end mark."""
-        return self.port.end
+        """The end mark: the slot's own, or the port's."""
+        return self.port.end if self._end is None else self._end
 
     @property
     def hidden(self) -> Tensor:
@@ -202,6 +204,7 @@ class Frontier:
             mutual: they see each other both ways, as clean values that were denoised.
         """
         self._tape.push(self._embed(predicted, 0.0 if mutual else None), self._kind, counts, mutual=mutual)
+        self._fed = self._fed + (predicted.shape[1] if counts is None else counts)
 
     def look(self, values: Tensor, counts: Tensor, level: float, *, shadow: bool = False) -> Tensor:
         """Hidden states [streams, k, width] of noisy values [streams, k, ...] at the slot's place, which are not kept.
@@ -218,7 +221,10 @@ class Frontier:
 
     def _embed(self, predicted: Tensor, level: float | None) -> Tensor:
         flat = predicted.flatten(0, 1)
-        x = self.port.embed(**{PREDICTED_NAME[self.predicts]: flat})
+        named = {PREDICTED_NAME[self.predicts]: flat}
+        if self.port.indexed:
+            named["index"] = (self._fed[:, None] + torch.arange(predicted.shape[1], device=self.device)).flatten()
+        x = self.port.embed(**named)
         if level is not None and self._levels is not None:
             x = x + self._levels(torch.full((1,), level, device=x.device))
         return x.view(*predicted.shape[:2], -1)
@@ -230,3 +236,4 @@ class Frontier:
     def select(self, streams: Tensor) -> None:
         """New stream i is old stream `streams[i]`, int64 [m]: repeats, reorders and drops streams."""
         self._tape.select(streams)
+        self._fed = self._fed.index_select(0, streams)

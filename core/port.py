@@ -24,10 +24,12 @@ class Port(nn.Module):
     Attributes:
         vocabulary: for a token or class predictor, how many there are.
         end: for a token predictor, the end mark; None when values have a fixed number of tokens.
+        indexed: `embed` of predictions also takes `index=` int64 [n], the place of each row within its value.
     """
 
     vocabulary: int | None = None
     end: int | None = None
+    indexed: bool = False
 
     def embed(self, **tensors: Tensor) -> Tensor:
         """Embeddings [rows, width] of all values, in order; `tensors` as the codec made them, concatenated.

@@ -114,6 +114,8 @@ class AdapterContract(DeclarationContract):
         total = port.embed(**_joined(self._encoded())).square().sum()
         if self.adapter.predicts is not None:
             total = total + port.project(torch.randn(3, WIDTH)).square().sum()
+            own = port.auxiliary(self._labels(self.raws[0]))
+            total = total if own is None else total + own.sum()
         total.backward()
         idle = [name for name, p in port.named_parameters() if p.requires_grad and p.grad is None]
         assert not idle, f"no gradient reaches {', '.join(idle)}"
@@ -123,7 +125,7 @@ class AdapterContract(DeclarationContract):
         if self.adapter.predicts not in PREDICTED_NAME:
             return
         port, name = self._port(), PREDICTED_NAME[self.adapter.predicts]
-        label = torch.as_tensor(self._codec().encode(self.raws[0], Reading(side="target")).labels[name])
+        label = port.relabel(self._labels(self.raws[0]))[name]
         hidden = torch.randn(len(label), WIDTH)
         predicted = port.project(hidden)
         wanted = tuple(label.shape) if name == "values" else (len(label), port.vocabulary)
@@ -131,7 +133,8 @@ class AdapterContract(DeclarationContract):
         assert name == "values" or int(label.max()) < (port.vocabulary or 0), "a label lies outside the vocabulary"
         if (head := port.head()) is not None:
             assert torch.allclose(predicted, torch.nn.functional.linear(hidden, *head), atol=1e-5)
-        assert tuple(port.embed(**{name: label}).shape) == (len(label), WIDTH)
+        index = {"index": torch.arange(len(label))} if port.indexed else {}
+        assert tuple(port.embed(**{name: label}, **index).shape) == (len(label), WIDTH)
 
     def test_decoding_gives_the_value_back(self) -> None:
         """What the labels say is what the raw value was."""
@@ -139,12 +142,17 @@ class AdapterContract(DeclarationContract):
             return
         codec, port, name = self._codec(), self._port(), PREDICTED_NAME[self.adapter.predicts]
         for raw in self.raws:
-            label = torch.as_tensor(codec.encode(raw, Reading(side="target", mode="predict")).labels[name])
+            label = port.relabel(self._labels(raw))[name]
             if name == "tokens" and port.end is not None:
                 assert int(label[-1]) == port.end, f"{raw!r}: the last token must be the end mark {port.end}"
                 label = label[:-1]
-            decoded = codec.decode({name: label})
+            with torch.no_grad():
+                decoded = codec.decode(port.render({name: label}))
             assert self.lossy or self.same(raw, decoded), f"{raw!r} comes back as {decoded!r}"
+
+    def _labels(self, raw: Any) -> dict[str, Tensor]:
+        labels = self._codec().encode(raw, Reading(side="target", mode="predict")).labels
+        return {name: torch.as_tensor(array) for name, array in labels.items()}
 
     def _sides(self) -> tuple[Side, ...]:
         target = self.adapter.predicts is not None

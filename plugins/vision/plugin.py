@@ -10,8 +10,16 @@ from ...core.adapter import Adapter
 from ...core.modality import Modality, TensorSpec, Tokens
 from ...core.settings import setting
 from ..hookspecs import hookimpl
+from .codes_shape import fill_shape
 
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+AUGMENT = "random changes in training: of colours, of colours and framing, or RandAugment"
+BOX_FORMAT = "order of the numbers: two corners, a corner and the sides, or the middle and the sides"
+BOX_UNIT = "shares of the picture's sides, 0 to 1, or pixels of the picture"
+BOX_SIZE = "the numbers run from 0 to this along both sides, instead of a unit"
+BOX_CLIP = "cut what lies outside of the picture, instead of an error"
+BOX_IMAGE = "name of the picture's slot; by default the nearest one before"
+CODES_DEFAULT = "; by default as in the codebook, else {}"
 
 
 class Image(Adapter):
@@ -28,7 +36,7 @@ class Image(Adapter):
         "square", data_only=True, help="squeeze to a square, cut the middle square, or keep the sides' ratio"
     )
     resize: Filter = setting("bicubic", data_only=True, help="filter of resizing")
-    augment: Literal["none", "light", "strong"] = setting("none", data_only=True, help="random changes in training")
+    augment: Literal["none", "colours", "light", "strong"] = setting("none", data_only=True, help=AUGMENT)
     flip: bool = setting(False, data_only=True, help="mirror half of the pictures in training")
     mask_ratio: float = setting(
         0.0, at_least=0.0, at_most=1.0, data_only=True, help="side of the square hidden in training, as a share"
@@ -60,7 +68,7 @@ class Timm(Adapter):
     stride: int = setting(16, at_least=1, at_most=256, help="pixels of the picture that one token stands for, each way")
     mode: Literal["square", "crop"] = setting("square", data_only=True, help="squeeze to a square, or cut one")
     resize: Filter = setting("bicubic", data_only=True, help="filter of resizing")
-    augment: Literal["none", "light", "strong"] = setting("none", data_only=True, help="random changes in training")
+    augment: Literal["none", "colours", "light", "strong"] = setting("none", data_only=True, help=AUGMENT)
     flip: bool = setting(False, data_only=True, help="mirror half of the pictures in training")
     mask_ratio: float = setting(
         0.0, at_least=0.0, at_most=1.0, data_only=True, help="side of the square hidden in training, as a share"
@@ -80,26 +88,55 @@ class Timm(Adapter):
 
 
 class ImageCodes(Adapter):
-    """Pictures as codes of a learned codebook, for making them."""
+    """Pictures as codes of a codebook, for making them. The codebook is learned along, or given and kept as it is."""
 
     modality = "IMAGE"
     predicts = "tokens"
-    codec = ""
-    port = ""
+    codec = "omniline.plugins.vision.codes:ImageCodesCodec"
+    port = "omniline.plugins.vision.codes:ImageCodesPort"
 
-    size: int = setting(128, at_least=16, at_most=1024, help="side in pixels")
-    factor: int = setting(8, at_least=2, at_most=32, help="pixels that one code stands for, each way")
-    codes: int = setting(8192, at_least=2, at_most=1 << 20, help="entries of the codebook")
-    codebook: str | None = setting(None, help="folder of a trained image tokenizer")
+    size: int | None = setting(None, at_least=2, at_most=1024, help="side in pixels" + CODES_DEFAULT.format(64))
+    factor: int | None = setting(
+        None,
+        choices=(2, 4, 8, 16, 32),
+        help="pixels that one code stands for, each way" + CODES_DEFAULT.format(4),
+    )
+    codes: int | None = setting(
+        None, at_least=2, at_most=1 << 16, help="most entries of the codebook" + CODES_DEFAULT.format("1,024")
+    )
+    quantiser: Literal["fsq", "vq"] | None = setting(
+        None, help="finite scalar quantisation, or a learned codebook" + CODES_DEFAULT.format("fsq")
+    )
+    channels: int | None = setting(
+        None, choices=(16, 32, 64, 128, 256), help="widest convolution" + CODES_DEFAULT.format(64)
+    )
+    codebook: str | None = setting(None, help="folder of a saved model whose image tokenizer is used")
+    frozen: bool | None = setting(None, help="keep the tokenizer as it is; by default where there is a codebook")
+    mode: Literal["square", "crop"] = setting("square", data_only=True, help="squeeze to a square, or cut one")
+    resize: Filter = setting("bicubic", data_only=True, help="filter of resizing")
+    flip: bool = setting(False, data_only=True, help="mirror half of the pictures in training")
     mask_ratio: float = setting(
-        0.0, at_least=0.0, at_most=1.0, data_only=True, help="side of the square hidden in training, as a share"
+        0.0,
+        at_least=0.0,
+        at_most=1.0,
+        data_only=True,
+        sides=("source",),
+        help="side of the square hidden in training, as a share",
     )
 
+    def __post_init__(self) -> None:
+        fill_shape(self)
+
     def tokens(self) -> Tokens:
+        assert self.size and self.factor, "filled when it was made"
         return Tokens(max(1, self.size // self.factor) ** 2)
 
     def tensors(self) -> tuple[TensorSpec, ...]:
-        return (TensorSpec("pixels", "uint8", (1, self.size, self.size, 3)),)
+        assert self.factor, "filled when it was made"
+        return (TensorSpec("patches", "uint8", (self.tokens().least, 3 * self.factor**2)),)
+
+    def bare(self) -> ImageCodes:
+        return ImageCodes(**{**self.settings(), "codebook": None})  # type: ignore[arg-type]
 
 
 class Video(Adapter):
@@ -131,23 +168,49 @@ class Video(Adapter):
 
 
 class Box(Adapter):
-    """A region (x0, y0, x1, y1) as four tokens, each a bin of the side."""
+    """A region of a picture as four tokens, each a bin of the side."""
 
     modality = "BOX"
     predicts = "tokens"
     codec = "omniline.plugins.vision.box:BoxCodec"
     port = "omniline.plugins.vision.box:BoxPort"
+    follows = ("IMAGE",)
 
     bins: int = setting(1000, at_least=2, at_most=65_536, help="places along a side")
-    size: int | None = setting(
-        None, at_least=1, data_only=True, help="coordinates are pixels of a picture of this side; by default 0 to 1"
-    )
+    format: Literal["xyxy", "xywh", "cxcywh"] = setting("xyxy", data_only=True, help=BOX_FORMAT)
+    unit: Literal["relative", "pixels"] = setting("relative", data_only=True, help=BOX_UNIT)
+    size: int | None = setting(None, at_least=1, data_only=True, help=BOX_SIZE)
+    clip: bool = setting(False, data_only=True, help=BOX_CLIP)
+    image: str | None = setting(None, data_only=True, help=BOX_IMAGE)
 
     def tokens(self) -> Tokens:
         return Tokens(4)
 
     def tensors(self) -> tuple[TensorSpec, ...]:
         return (TensorSpec("tokens", "int64", (4,)),)
+
+
+class BoxValues(Adapter):
+    """A region of a picture as one token, four numbers that are predicted by regression."""
+
+    modality = "BOX"
+    predicts = "values"
+    loss = "box_regression"
+    codec = "omniline.plugins.vision.box_values:BoxValuesCodec"
+    port = "omniline.plugins.vision.box_values:BoxValuesPort"
+    follows = ("IMAGE",)
+
+    format: Literal["xyxy", "xywh", "cxcywh"] = setting("xyxy", data_only=True, help=BOX_FORMAT)
+    unit: Literal["relative", "pixels"] = setting("relative", data_only=True, help=BOX_UNIT)
+    size: int | None = setting(None, at_least=1, data_only=True, help=BOX_SIZE)
+    clip: bool = setting(False, data_only=True, help=BOX_CLIP)
+    image: str | None = setting(None, data_only=True, help=BOX_IMAGE)
+
+    def tokens(self) -> Tokens:
+        return Tokens(1)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("values", "float32", (1, 4)),)
 
 
 @hookimpl
@@ -163,4 +226,11 @@ def modalities() -> Mapping[str, Modality]:
 @hookimpl
 def adapters() -> Mapping[str, type[Adapter]]:
     """The adapters of this room."""
-    return {"image": Image, "timm": Timm, "image_codes": ImageCodes, "video": Video, "box": Box}
+    return {
+        "image": Image,
+        "timm": Timm,
+        "image_codes": ImageCodes,
+        "video": Video,
+        "box": Box,
+        "box_values": BoxValues,
+    }
