@@ -26,6 +26,18 @@ class MeanSquaredError(Loss):
     needs = ("values",)
 
 
+class BoxRegression(Loss):
+    """Distance of a box's corners and its overlap with the true box (GIoU), for boxes that are predicted as numbers."""
+
+    build = "omniline.plugins.likelihood.boxes:BoxRegressionLoss"
+    needs = ("values",)
+    modalities = ("BOX",)
+
+    l1: float = setting(5.0, at_least=0, help="weight of the distance of the corners, in shares of the sides")
+    giou: float = setting(2.0, at_least=0, help="weight of what lacks to a full overlap")
+    smooth: float = setting(0.02, at_least=0, help="below this distance the square counts, in shares of the sides")
+
+
 class Ctc(Loss):
     """Connectionist temporal classification: a timed source slot against the target's tokens, in order."""
 
@@ -41,14 +53,21 @@ class Ctc(Loss):
 class Mel(Loss):
     """Mel spectrogram frames and where they stop."""
 
-    build = ""
+    build = "omniline.plugins.likelihood.mel:MelLoss"
     needs = ("values",)
     modalities = ("AUDIO",)
 
     stop_weight: float = setting(1.0, at_least=0, help="factor of the loss of the stop mark")
+    positive: float = setting(5.0, at_least=0, help="how often a last row counts in the stop")
 
 
 @hookimpl
 def losses() -> dict[str, type[Loss]]:
     """Cross-entropy, squared error, CTC and mel."""
-    return {"cross_entropy": CrossEntropy, "mse": MeanSquaredError, "ctc": Ctc, "mel": Mel}
+    return {
+        "cross_entropy": CrossEntropy,
+        "mse": MeanSquaredError,
+        "box_regression": BoxRegression,
+        "ctc": Ctc,
+        "mel": Mel,
+    }

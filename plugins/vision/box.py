@@ -1,9 +1,9 @@
-"""BOX: a region of a picture as four tokens, each a bin of the side."""
+"""BOX: a region of a picture as four tokens, each a bin of the side of what is seen of the picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import isfinite
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,71 +11,113 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...core.codec import Encoded, Reading
+from ...core.codec import FORCED, Encoded, Reading
 from ...core.port import Head, Port
+from .box_notation import Format, Notation, Unit, read_box
+from .view import Corners, View
 
 DEVIATION = 0.02
-Corners = tuple[float, float, float, float]
 
 
-class BoxCodec:
-    """Corners (x0, y0, x1, y1) to bins and back to the bins' middles: within half a bin, 0.5 / bins of the side.
+class FollowingCodec:
+    """What the codecs of boxes share: they read a box in its slot's notation and follow its picture.
+
+    In training a picture may be cut, mirrored and turned; its boxes go with it and are cut where it is. Of a box that
+    is cut away wholly a line at the rim is left, which is read but not supervised.
+    """
+
+    follows = True
+
+    def __init__(self, *, format: Format, unit: Unit, size: int | None, clip: bool) -> None:
+        self._notation = Notation(format=format, unit=unit, size=size, clip=clip)
+
+    def seen(self, raw: Any, reading: Reading) -> tuple[Corners, bool]:
+        """The corners in shares of what is seen of the picture, cut at its rim, and whether anything is left.
+
+        Raises:
+            TypeError, ValueError: see `Notation.shares`.
+        """
+        view = reading.leader if isinstance(reading.leader, View) else None
+        shares = self._notation.shares(raw, view)
+        if view is None:
+            return shares, True
+        x0, y0, x1, y1 = view.seen(shares)
+        left = x1 >= 0 and y1 >= 0 and x0 <= 1 and y0 <= 1 and (shares[0] == shares[2] or (x1 > 0 and x0 < 1))
+        left = left and (shares[1] == shares[3] or (y1 > 0 and y0 < 1))
+        return (_share(x0), _share(y0), _share(x1), _share(y1)), left
+
+    def written(self, seen: Corners, leader: Any) -> Corners:
+        """Corners of what is seen as the slot writes boxes of the whole picture."""
+        view = leader if isinstance(leader, View) else None
+        x0, y0, x1, y1 = (_share(value) for value in seen)
+        ordered = min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+        if view is not None:
+            a, b, c, d = view.whole(ordered)
+            ordered = _share(a), _share(b), _share(c), _share(d)
+        return self._notation.written(ordered, view)
+
+    def compared(self, value: Any) -> Corners:
+        """A box of this slot, true or predicted, as metrics compare boxes: its corners, in the slot's unit.
+
+        Raises:
+            TypeError, ValueError: not a box.
+        """
+        return read_box(value, self._notation.format).corners
+
+
+def roles_of(left: bool, reading: Reading, rows: int) -> np.ndarray[Any, Any] | None:
+    """The roles of a box's tokens: what was cut away is not supervised."""
+    if left or reading.side == "source":
+        return None
+    return np.full(rows, FORCED, dtype=np.uint8)
+
+
+def _share(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
+
+
+class BoxCodec(FollowingCodec):
+    """Boxes to bins and back to the bins' middles: within half a bin, 0.5 / bins of the side of what is seen.
 
     >>> codec = BoxCodec(bins=100)
     >>> codec.decode({"tokens": torch.from_numpy(codec.encode((0, 0.25, 0.5, 1), Reading()).tensors["tokens"])})
     (0.005, 0.255, 0.505, 0.995)
     """
 
-    def __init__(self, *, bins: int = 1000, size: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        bins: int = 1000,
+        format: Format = "xyxy",
+        unit: Unit = "relative",
+        size: int | None = None,
+        clip: bool = False,
+        image: str | None = None,
+    ) -> None:
+        """`image` names the picture's slot, for the layout."""
+        super().__init__(format=format, unit=unit, size=size, clip=clip)
         self.bins = bins
-        self.size = size
 
     def measure(self, raw: Any, reading: Reading) -> int:
         """Always 4."""
         return 4
 
     def encode(self, raw: Any, reading: Reading) -> Encoded:
-        """Read four numbers, or a string of them with commas.
+        """Read a box: int64 [4], a bin for each of x0, y0, x1, y1.
 
         Raises:
-            TypeError: not four numbers.
-            ValueError: a corner outside the picture, or the second corner left of or above the first.
+            TypeError, ValueError: see `Notation.shares`.
         """
-        corners = np.array(self._corners(raw), dtype=np.float64)
-        bins = np.minimum((corners * self.bins).astype(np.int64), self.bins - 1)
+        corners, left = self.seen(raw, reading)
+        bins = np.minimum((np.array(corners) * self.bins).astype(np.int64), self.bins - 1)
         labels = {"tokens": bins.copy()} if reading.side == "target" else {}
-        return Encoded(rows=4, tensors={"tokens": bins}, labels=labels)
+        return Encoded(rows=4, tensors={"tokens": bins}, labels=labels, roles=roles_of(left, reading, 4))
 
-    def decode(self, predicted: Mapping[str, torch.Tensor]) -> Corners:
-        """The corners, ordered, in the unit that the slot reads."""
+    def decode(self, predicted: Mapping[str, torch.Tensor], *, leader: Any = None) -> Corners:
+        """The box, its corners ordered, of the whole picture, as the slot writes boxes."""
         bins = predicted["tokens"].reshape(-1)[:4].tolist()
-        x0, y0, x1, y1 = ((value + 0.5) / self.bins * (self.size or 1) for value in bins)
-        return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
-
-    def _corners(self, raw: Any) -> Corners:
-        values = _numbers(raw)
-        far = self.size or 1
-        x0, y0, x1, y1 = values
-        for value in values:
-            if not 0 <= value <= far:
-                hint = "" if self.size else "; for pixels write size= in the slot, the longer side of the picture"
-                raise ValueError(f"a box must lie within 0 and {far}, but is {values}{hint}")
-        if x1 < x0 or y1 < y0:
-            raise ValueError(f"a box must be (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, but is {values}")
-        return x0 / far, y0 / far, x1 / far, y1 / far
-
-
-def _numbers(raw: Any) -> Corners:
-    parts: Any = raw.split(",") if isinstance(raw, str) else raw.tolist() if hasattr(raw, "tolist") else raw
-    if not isinstance(parts, Sequence) or len(parts) != 4:
-        raise TypeError(f"a box must be four numbers x0, y0, x1, y1, but is {type(raw).__name__} {repr(raw)[:60]}")
-    try:
-        values = [float(part) for part in parts]
-    except (TypeError, ValueError) as cause:
-        raise TypeError(f"a box must be four numbers, but is {repr(raw)[:60]}") from cause
-    if not all(isfinite(value) for value in values):
-        raise ValueError(f"a box must be four finite numbers, but is {repr(raw)[:60]}")
-    return values[0], values[1], values[2], values[3]
+        x0, y0, x1, y1 = ((value + 0.5) / self.bins for value in bins)
+        return self.written((x0, y0, x1, y1), leader)
 
 
 class BoxPort(Port):
@@ -85,7 +127,8 @@ class BoxPort(Port):
         super().__init__()
         self.vocabulary = bins
         self.embedding = nn.Embedding(bins, width)
-        nn.init.normal_(self.embedding.weight, std=DEVIATION)
+        with torch.no_grad():
+            self.embedding.weight.copy_(waves((torch.arange(bins) + 0.5) / bins, width) * DEVIATION * math.sqrt(2))
 
     def embed(self, **tensors: Tensor) -> Tensor:
         """Embeddings [n, width] of `tokens` int64 [n]."""
@@ -97,3 +140,15 @@ class BoxPort(Port):
 
     def head(self) -> Head:
         return Head(self.embedding.weight, None)
+
+
+def waves(places: Tensor, width: int) -> Tensor:
+    """Sines and cosines [n, width] of places [n] in 0 to 1, from half a wave to 64 a side: near places are alike.
+
+    >>> waves(torch.tensor([0.0, 0.5]), 6).shape
+    torch.Size([2, 6])
+    """
+    count = (width + 1) // 2
+    speeds = math.pi * 2 ** torch.linspace(0, 7, count)
+    angles = places[:, None].float() * speeds
+    return torch.cat([angles.sin(), angles.cos()], 1)[:, :width]

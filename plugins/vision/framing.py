@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision.transforms import InterpolationMode, v2
 
 from ...core.codec import Reading
-from .pictures import Size, open_picture, picture_size
+from .changes import GREY, Change, changed, draw_part, draw_shades, draw_strong, move_of
+from .pictures import open_picture, picture_size
+from .view import MIRROR, Corners, Size, View, after, magnified
 
 Mode = Literal["square", "crop", "fit"]
-Augment = Literal["none", "light", "strong"]
+Augment = Literal["none", "colours", "light", "strong"]
 Pixels = NDArray[np.uint8]
-GREY = 128
-"""What a hidden square is filled with: about 0 once scaled."""
+WHOLE: Corners = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +29,13 @@ class Framing:
         unit: with mode "fit" both sides are whole multiples of it.
         mode: squeeze to a square, cut the middle square, or keep the sides' ratio.
         resize: the filter.
-        augment: "light" cuts a random part of at least 80% and shifts colours a little, "strong" is RandAugment
-            (Cubuk et al., 2019, arXiv:1909.13719) with 2 changes of magnitude 7.
+        augment: "colours" shifts colours a little, "light" also cuts a random part of at least 80%, "strong" is
+            RandAugment with 2 changes of magnitude 7.
         flip: mirror half of the pictures.
         mask_ratio: side of a grey square at a random place, as a share of the sides.
 
-    Augmentation acts in training alone, hiding in training and validation.
+    Augmentation acts in training alone, hiding in training and validation. What moves places is drawn without the
+    pixels, so that `view` tells a picture's followers where everything went.
     """
 
     size: int
@@ -53,6 +50,21 @@ class Framing:
         """Width and height of the pixels; opens the picture's header only with mode "fit"."""
         return (self.size, self.size) if self.mode != "fit" else self._fitted(picture_size(raw))
 
+    def view(self, raw: Any, reading: Reading) -> View:
+        """Where `pixels` puts every place of the picture under the same reading; opens its header alone.
+
+        Raises:
+            TypeError, ValueError: see `open_picture`.
+        """
+        size = picture_size(raw)
+        matrix = magnified(self._part(size, reading))
+        if self._flips(reading):
+            matrix = after(MIRROR, matrix)
+        wanted = self._fitted(size) if self.mode == "fit" else (self.size, self.size)
+        for change in self._changes(reading):
+            matrix = after(move_of(change, wanted), matrix)
+        return View(size=size, matrix=matrix)
+
     def pixels(self, raw: Any, reading: Reading) -> Pixels:
         """uint8 [height, width, 3], of the measured size.
 
@@ -61,19 +73,41 @@ class Framing:
         """
         wanted = self.measured(raw)
         picture = open_picture(raw, least=wanted)
-        trains = reading.mode == "train"
-        if trains and self.augment != "none":
-            with _drawn_from(reading):
-                picture = _augmented(picture, self.augment)
-        box = _middle(picture.size) if self.mode == "crop" else None
-        if picture.size != wanted:
+        part = self._part(picture.size, reading)
+        if part != WHOLE:
+            width, height = picture.size
+            box = (part[0] * width, part[1] * height, min(part[2] * width, width), min(part[3] * height, height))
             picture = picture.resize(wanted, Image.Resampling[self.resize.upper()], box=box)
+        elif picture.size != wanted:
+            picture = picture.resize(wanted, Image.Resampling[self.resize.upper()])
+        if self._flips(reading):
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        for change in self._changes(reading):
+            picture = changed(picture, change)
         out = np.array(picture)
-        if trains and self.flip and reading.random("flip").random() < 0.5:
-            out = out[:, ::-1]
         if self.mask_ratio and reading.corrupts:
             _hide(out, self.mask_ratio, reading.random("mask"))
-        return np.ascontiguousarray(out)
+        return out
+
+    def _part(self, size: Size, reading: Reading) -> Corners:
+        """The part of the picture that is seen, in shares of its sides."""
+        lights = reading.mode == "train" and self.augment == "light"
+        part = draw_part(reading.random("part")) if lights else WHOLE
+        if self.mode != "crop":
+            return part
+        wide, tall = (part[2] - part[0]) * size[0], (part[3] - part[1]) * size[1]
+        side = min(wide, tall)
+        x, y = (wide - side) / 2 / size[0], (tall - side) / 2 / size[1]
+        return part[0] + x, part[1] + y, part[2] - x, part[3] - y
+
+    def _flips(self, reading: Reading) -> bool:
+        return reading.mode == "train" and self.flip and reading.random("flip").random() < 0.5
+
+    def _changes(self, reading: Reading) -> tuple[Change, ...]:
+        if reading.mode != "train" or self.augment == "none":
+            return ()
+        random = reading.random("augment")
+        return draw_strong(random) if self.augment == "strong" else draw_shades(random)
 
     def _fitted(self, size: Size) -> Size:
         most = max(1, self.size // self.unit)
@@ -82,42 +116,9 @@ class Framing:
         return width, height
 
 
-def _middle(size: Size) -> tuple[float, float, float, float]:
-    side = min(size)
-    left, top = (size[0] - side) / 2, (size[1] - side) / 2
-    return left, top, left + side, top + side
-
-
 def _hide(pixels: Pixels, ratio: float, random: np.random.Generator) -> None:
     height, width = pixels.shape[:2]
     tall, wide = round(height * ratio), round(width * ratio)
     top = int(random.integers(0, height - tall + 1))
     left = int(random.integers(0, width - wide + 1))
     pixels[top : top + tall, left : left + wide] = GREY
-
-
-@cache
-def _transforms(augment: Augment) -> v2.Transform:
-    if augment == "strong":
-        return v2.RandAugment(num_ops=2, magnitude=7, interpolation=InterpolationMode.BILINEAR, fill=GREY)
-    return v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)
-
-
-def _augmented(picture: Image.Image, augment: Augment) -> Image.Image:
-    if augment == "light":
-        top, left, height, width = v2.RandomResizedCrop.get_params(picture, (0.8, 1.0), (0.9, 1.1))
-        picture = picture.crop((left, top, left + width, top + height))
-    changed: Image.Image = _transforms(augment)(picture)
-    return changed
-
-
-@contextmanager
-def _drawn_from(reading: Reading) -> Iterator[None]:
-    """torchvision draws from torch's global generator: lend it the reading's seed."""
-    generator = torch.default_generator
-    before = generator.get_state()
-    generator.manual_seed(int(reading.random("augment").integers(1 << 62)))
-    try:
-        yield
-    finally:
-        generator.set_state(before)

@@ -15,6 +15,7 @@ from ...core.codec import Encoded, Reading
 from ...core.layers import Linear
 from ...core.port import Port
 from .framing import Augment, Framing, Mode, Pixels
+from .view import View
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 STATISTICS: Mapping[str, Statistics] = {
@@ -89,6 +90,10 @@ class ImageCodec:
         """The patches; opens the picture's header only with mode=fit."""
         width, height = self._framing.measured(raw)
         return (width // self.patch) * (height // self.patch)
+
+    def lead(self, raw: Any, reading: Reading) -> View:
+        """How the picture is seen, for the boxes that follow it; opens its header alone."""
+        return self._framing.view(raw, reading)
 
     def encode(self, raw: Any, reading: Reading) -> Encoded:
         """Read a picture: uint8 [n, patch * patch * 3] and the place of each patch.

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -17,17 +18,26 @@ Size = tuple[int, int]
 ORIENTATION = 0x0112
 FIRST_LYING = 5
 """EXIF's tag of orientation, and the first of its values that swap width and height."""
-BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0")
-"""How base64 of JPEG, PNG, GIF, WebP and BMP begins."""
+BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0A")
+"""How base64 of JPEG, PNG, GIF, WebP, BMP and TIFF begins."""
+URL_SAFE = str.maketrans("-_", "+/")
+UNREAD = {
+    b"<svg": "is a drawing in SVG: draw it as pixels first",
+    b"<?xml": "is XML, perhaps a drawing in SVG: draw it as pixels first",
+    b"%PDF": "is a PDF: draw a page of it as pixels first",
+    b"ftypheic": "is in HEIC: turn it into JPEG or PNG first, or register `pillow_heif`",
+}
+"""What is no picture that can be opened here, by what stands in its first bytes."""
 WHITE = (255, 255, 255)
 
 
 def open_picture(raw: Any, *, least: Size | None = None) -> Image.Image:
-    """An upright RGB picture; what is transparent becomes white.
+    """An upright RGB picture; what is transparent becomes white, and of several frames or pages the first is read.
 
     Args:
-        raw: a PIL picture, a path, bytes, base64 text, a mapping with `bytes` or `path`, an array or a tensor
-            ([height, width], with 1, 3 or 4 channels first or last; whole numbers 0-255 or fractions 0-1).
+        raw: a PIL picture, a path, a `file:` or `data:` address, bytes, an open file, base64 text, a mapping with
+            `bytes`, `path` or `url`, an array, a tensor or nested lists ([height, width], with 1, 3 or 4 channels first
+            or last; whole numbers 0-255, of 16 bits 0-65535, or fractions 0-1).
         least: a JPEG file may be decoded at an eighth, a quarter or half of its size while no side falls below this.
 
     Raises:
@@ -44,8 +54,11 @@ def open_picture(raw: Any, *, least: Size | None = None) -> Image.Image:
         if opened is not raw:
             opened.close()
         raise ValueError(f"the picture {_named(raw)} cannot be decoded: {cause}") from cause
-    if opened is not raw and made is not opened:
-        opened.close()
+    if opened is not raw:
+        if made is opened and (getattr(opened, "fp", None) is not None or getattr(opened, "is_animated", False)):
+            made = opened.copy()  # some formats keep their file open
+        if made is not opened:
+            opened.close()
     return made
 
 
@@ -70,10 +83,15 @@ def _opened(raw: Any) -> Image.Image:
         return _from_text(os.fspath(raw))
     if isinstance(raw, bytes | bytearray | memoryview):
         return _decoded(io.BytesIO(raw), f"of {len(raw)} bytes")
-    if isinstance(raw, Mapping) and (raw.get("bytes") or raw.get("path")):
-        return _opened(raw.get("bytes") or raw["path"])
-    if hasattr(raw, "__array__"):
+    if isinstance(raw, Mapping):
+        held = next((raw[key] for key in ("bytes", "path", "url", "array") if raw.get(key) is not None), None)
+        if held is not None:
+            return _opened(held)
+    if hasattr(raw, "__array__") or (isinstance(raw, list | tuple) and raw and isinstance(raw[0], list | tuple)):
         return _from_array(raw)
+    if hasattr(raw, "read") and hasattr(raw, "seek"):
+        raw.seek(0)
+        return _opened(raw.read())
     raise TypeError(
         "a picture must be a PIL picture, a path, bytes, base64 text, an array or a tensor, but is "
         f"{type(raw).__name__} {repr(raw)[:40]}"
@@ -83,15 +101,21 @@ def _opened(raw: Any) -> Image.Image:
 def _from_text(text: Any) -> Image.Image:
     if isinstance(text, bytes):
         text = os.fsdecode(text)
-    if text.lower().startswith(("http://", "https://", "ftp://", "s3://", "gs://")):
+    start = text[:8].lower()
+    if start.startswith(("http:", "https:", "ftp:", "s3:", "gs:")):
         raise ValueError(f"a picture must be at hand, but is the web address {text[:80]!r}: download it first")
-    if text.startswith("data:"):
-        return _from_base64(text.partition(",")[2])
-    if text.startswith(BASE64_STARTS) and len(text) > 64 and not (len(text) < 4096 and os.path.exists(text)):
+    if start.startswith("data:"):
+        head, _, body = text.partition(",")
+        if not head.endswith(";base64"):
+            raise ValueError(f"a picture in a data address must be in base64, but is {text[:60]!r}")
+        return _from_base64(unquote(body))
+    if start.startswith("file:"):
+        text = unquote(urlsplit(text).path)
+    elif text.startswith(BASE64_STARTS) and len(text) > 64 and not (len(text) < 4096 and os.path.exists(text)):
         return _from_base64(text)
     if len(text) > 4096 or "\0" in text:
         raise ValueError(f"a picture must be a path or base64 text, but is other text: {text[:40]!r}...")
-    path = Path(text)
+    path = Path(text).expanduser()
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ValueError(f"the picture file {text!r} {what}")
@@ -99,8 +123,9 @@ def _from_text(text: Any) -> Image.Image:
 
 
 def _from_base64(text: str) -> Image.Image:
+    plain = "".join(text.split()).translate(URL_SAFE).rstrip("=")
     try:
-        data = base64.b64decode(text)
+        data = base64.b64decode(plain + "=" * (-len(plain) % 4))
     except (binascii.Error, ValueError) as cause:
         raise ValueError(f"the base64 text of a picture is broken: {cause}") from cause
     return _decoded(io.BytesIO(data), "in base64")
@@ -110,32 +135,45 @@ def _decoded(file: Path | io.BytesIO, name: str) -> Image.Image:
     try:
         return Image.open(file)
     except UnidentifiedImageError as cause:
-        raise ValueError(f"the picture {name} is of no known format, or broken") from cause
+        raise ValueError(f"the picture {name} {_unread(file)}") from cause
     except (OSError, SyntaxError, Image.DecompressionBombError) as cause:
         raise ValueError(f"the picture {name} cannot be opened: {cause}") from cause
+
+
+def _unread(file: Path | io.BytesIO) -> str:
+    """Why a file is no picture, from its first bytes."""
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            start = opened.read(64)
+    else:
+        start = file.getvalue()[:64]
+    if not start:
+        return "is empty"
+    return next((why for mark, why in UNREAD.items() if mark in start), "is of no known format, or broken")
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGB":
         picture.load()
         return picture
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("I", "F"):
-        raise ValueError(
-            f"a picture must have 8 or 16 bits a channel, but has mode {picture.mode!r}: scale it to 0-255 first"
-        )
+    if picture.mode.startswith(("I", "F")):
+        return _from_array(np.asarray(picture)).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         clear = picture.convert("RGBA")
         ground = Image.new("RGB", clear.size, WHITE)
         ground.paste(clear, mask=clear.getchannel("A"))
         return ground
+    if picture.mode == "LAB":
+        raise ValueError("a picture must have grey levels or red, green and blue, but is in LAB: convert it first")
     return picture.convert("RGB")
 
 
 def _from_array(raw: Any) -> Image.Image:
     raw = raw.detach().cpu() if hasattr(raw, "detach") else raw
-    array = np.asarray(raw.float() if str(getattr(raw, "dtype", "")) == "torch.bfloat16" else raw)
+    try:
+        array = np.asarray(raw.float() if str(getattr(raw, "dtype", "")) == "torch.bfloat16" else raw)
+    except ValueError as cause:
+        raise ValueError("the nested lists of a picture must have rows of one length, but have not") from cause
     while array.ndim > 3 and array.shape[0] == 1:
         array = array[0]
     if array.ndim == 3 and array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
@@ -159,11 +197,14 @@ def _bytes_of(array: Any) -> Any:
         raise TypeError(f"an array must hold numbers to be a picture, but holds {array.dtype}")
     low, high = float(array.min()), float(array.max())
     whole = array.dtype.kind in "iu"
-    if not (low >= 0 and high <= (255 if whole else 1)):
+    deep = whole and array.dtype.itemsize > 1 and high > 255
+    if not (low >= 0 and high <= (65535 if deep else 255 if whole else 1)):
         raise ValueError(
             f"a picture must hold {'whole numbers 0 to 255' if whole else 'fractions 0 to 1'}, but holds {low:g} to "
             f"{high:g}: scale it first"
         )
+    if deep:
+        return (array.astype(np.uint16) >> 8).astype(np.uint8)
     return array.astype(np.uint8) if whole else np.rint(array * 255).astype(np.uint8)
 
 

@@ -25,6 +25,7 @@ from ...core.seeding import mix
 from ...core.settings import Value
 from .framing import Augment, Framing, Mode
 from .image import STATISTICS, Statistics, grid_of, refuse_decoding
+from .view import View
 
 
 class TimmCodec:
@@ -49,6 +50,10 @@ class TimmCodec:
     def measure(self, raw: Any, reading: Reading) -> int:
         """The places of the tower's grid; the picture is not opened."""
         return self._side * self._side
+
+    def lead(self, raw: Any, reading: Reading) -> View:
+        """How the picture is seen, for the boxes that follow it; opens its header alone."""
+        return self._framing.view(raw, reading)
 
     def encode(self, raw: Any, reading: Reading) -> Encoded:
         """Read a picture: uint8 [1, size, size, 3] and the place of each token.

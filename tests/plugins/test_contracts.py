@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from omniline import testing
 from omniline.plugins.manager import installed
+from omniline.plugins.vision.box_values import BoxValuesPort
 
 PICTURES = (
     Image.fromarray(np.arange(48 * 40 * 3, dtype=np.uint8).reshape(48, 40, 3)),
@@ -18,8 +20,16 @@ CASES = {
     "phone": ({}, ("HH AH0 L OW1", "K AE1 T"), {}),
     "category": ({}, ("cat", "dog"), {"closed_set": ("cat", "dog", "hen")}),
     "box": ({}, ((0.1, 0.2, 0.5, 0.75), (0.0, 0.0, 1.0, 1.0)), {"same": lambda a, b: np.allclose(a, b, atol=1e-3)}),
+    "box_values": ({"unit": "relative"}, ((0.1, 0.2, 0.5, 0.75), (0.0, 0.0, 1.0, 1.0)), {"same": np.allclose}),
     "image": ({"size": 16, "patch": 8}, PICTURES, {}),
+    "image_codes": ({"size": 16, "factor": 4, "codes": 64, "channels": 16}, PICTURES, {"lossy": True}),
     "timm": ({"model": "test_resnet", "size": 32, "stride": 16}, PICTURES, {}),
+}
+LOSSES = {
+    "box_regression": {
+        "port": lambda self: BoxValuesPort(width=16),
+        "labels": lambda self, rows: {"values": torch.tensor([[0.1, 0.2, 0.4, 0.9]]).repeat(rows, 1)},
+    },
 }
 SMALL = {
     "ofa": {"width": 32, "heads": 4, "ffn": 32, "encoder_layers": 1, "decoder_layers": 2, "positions": 32},
@@ -53,7 +63,7 @@ def contracts():
     for name, part in parts("backbones").items():
         yield f"backbone {name}", made(testing.BackboneContract, name, backbone=part(**SMALL[name]))
     for name, part in parts("losses").items():
-        yield f"loss {name}", made(testing.LossContract, name, loss=part())
+        yield f"loss {name}", made(testing.LossContract, name, loss=part(), **LOSSES.get(name, {}))
     for name, part in parts("decoders").items():
         yield f"decoder {name}", made(testing.DecoderContract, name, decoder=part(), closed=name == "closed_set")
 

@@ -51,6 +51,15 @@ PNG = file_bytes(RGB)
         torch.from_numpy(ARRAY.copy()).permute(2, 0, 1),
         torch.from_numpy(ARRAY.copy()).permute(2, 0, 1)[None] / 255,
         Image.fromarray(ARRAY).convert("RGBA"),
+        io.BytesIO(PNG),
+        {"url": "data:image/png;base64," + base64.b64encode(PNG).decode()},
+        {"array": ARRAY},
+        ARRAY.tolist(),
+        base64.urlsafe_b64encode(PNG).decode().rstrip("="),
+        ARRAY.astype(np.uint16) << 8,
+        file_bytes(RGB, "WEBP", lossless=True),
+        file_bytes(RGB, "TIFF"),
+        base64.b64encode(file_bytes(RGB, "TIFF")).decode(),
     ],
     ids=lambda raw: type(raw).__name__,
 )
@@ -62,7 +71,9 @@ def test_every_kind_of_picture_reads_alike(raw):
 def test_paths_are_read(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
-    for raw in (path, str(path), {"path": str(path)}):
+    spaced = tmp_path / "a b.png"
+    spaced.write_bytes(PNG)
+    for raw in (path, str(path), {"path": str(path)}, path.as_uri(), spaced.as_uri()):
         assert np.array_equal(np.asarray(open_picture(raw)), ARRAY)
 
 
@@ -82,6 +93,37 @@ def test_grey_flat_and_deep_pictures():
     assert open_picture(file_bytes(deep)).getpixel((0, 0)) == (128, 128, 128)
 
 
+def test_pictures_of_32_bits_hold_fractions_or_16_bits():
+    fractions = Image.fromarray(np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3))
+    assert np.asarray(open_picture(fractions))[1, 2].tolist() == [255] * 3
+    whole = Image.fromarray(np.full((2, 2), 0x8000, dtype=np.int32))
+    assert open_picture(file_bytes(whole, "TIFF")).getpixel((0, 0)) == (128, 128, 128)
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "TIFF", "PNG"])
+def test_of_several_frames_the_first_is_read_and_the_file_closed(format, tmp_path):
+    red, blue = Image.new("RGB", (8, 6), "red"), Image.new("RGB", (8, 6), "blue")
+    path = tmp_path / "frames"
+    red.save(path, format, save_all=True, append_images=[blue])
+    read = open_picture(path)
+    assert read.size == (8, 6)
+    assert np.abs(np.asarray(read).astype(int) - (255, 0, 0)).max() < 8
+
+
+def test_colours_of_print_and_grey_with_alpha():
+    cmyk = file_bytes(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=95)
+    assert np.abs(np.asarray(open_picture(cmyk)).astype(int) - (255, 0, 0)).max() < 8
+    assert open_picture(file_bytes(Image.new("LA", (1, 1), (9, 0)))).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_extreme_sizes():
+    for size in ((1, 1), (3000, 2), (1, 900)):
+        for mode in ("square", "crop", "fit"):
+            codec = ImageCodec(size=32, patch=8, mode=mode)
+            raw = Image.new("RGB", size, "red")
+            assert codec.encode(raw, Reading()).rows <= codec.measure(raw, Reading()) <= 16
+
+
 def test_a_turned_photograph_is_upright():
     exif = Image.Exif()
     exif[ORIENTATION] = 6
@@ -99,7 +141,7 @@ def test_a_turned_photograph_is_upright():
         ("no/such.png", ValueError, r"'no/such.png' does not exist"),
         (".", ValueError, "'.' is a folder"),
         ("x" * 5000, ValueError, "must be a path or base64 text, but is other text"),
-        ("data:image/png;base64,@@@", ValueError, "base64 text of a picture is broken|in base64 is of no known"),
+        ("data:image/png;base64,@@@", ValueError, "base64 text of a picture is broken|in base64 is empty"),
         (b"nothing", ValueError, "of 7 bytes is of no known format, or broken"),
         (PNG[:200], ValueError, r"\(bytes\) cannot be decoded: .*truncated"),
         (file_bytes(picture(200, 200), "JPEG")[:2000], ValueError, r"\(bytes\) cannot be decoded: .*truncated"),
@@ -111,7 +153,14 @@ def test_a_turned_photograph_is_upright():
         (np.full((8, 8), -1), ValueError, "must hold whole numbers 0 to 255, but holds -1 to -1"),
         (np.full((8, 8), np.nan), ValueError, "must hold fractions 0 to 1, but holds nan"),
         (np.array([["a"]]), TypeError, "must hold numbers"),
-        (Image.new("F", (2, 2)), ValueError, "must have 8 or 16 bits a channel, but has mode 'F'"),
+        (Image.new("F", (2, 2), 300), ValueError, "must hold fractions 0 to 1, but holds 300 to 300: scale it first"),
+        (np.full((8, 8), 70_000), ValueError, "must hold whole numbers 0 to 255, but holds 70000 to 70000"),
+        ([[1, 2], [3]], ValueError, "must have rows of one length"),
+        (Image.new("LAB", (2, 2)), ValueError, "but is in LAB: convert it first"),
+        ("data:image/svg+xml;utf8,<svg/>", ValueError, "in a data address must be in base64"),
+        (b"<svg xmlns='x'/>", ValueError, "is a drawing in SVG: draw it as pixels first"),
+        (b"", ValueError, "of 0 bytes is empty"),
+        ({"url": "https://a.b/c.png"}, ValueError, "download it first"),
     ],
 )
 def test_what_is_no_picture_says_so(raw, error, message):
@@ -181,7 +230,7 @@ def test_crop_takes_the_middle_square():
     assert (pixels.reshape(-1, 3) == (0, 0, 255)).all()
 
 
-@pytest.mark.parametrize("augment", ["light", "strong"])
+@pytest.mark.parametrize("augment", ["colours", "light", "strong"])
 def test_augmentation_is_a_function_of_the_seed_in_training_alone(augment):
     codec = pickle.loads(pickle.dumps(ImageCodec(size=32, augment=augment, flip=True)))
 
