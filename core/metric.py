@@ -7,7 +7,12 @@ from typing import ClassVar
 from .plan import SlotPlan
 from .settings import Declaration
 
-DEFAULT_METRICS: dict[str, tuple[str, ...]] = {"TEXT": ("exact_match", "rouge_l"), "PHONE": ("wer",), "BOX": ("iou",)}
+DEFAULT_METRICS: dict[str, tuple[str, ...]] = {
+    "TEXT": ("exact_match", "rouge_l"),
+    "PHONE": ("wer",),
+    "BOX": ("iou",),
+    "STRUCT": ("struct_match",),
+}
 """What suits an open target slot of a modality; others are judged by what they predict."""
 
 
@@ -21,11 +26,19 @@ class Metric(Declaration):
         build: the working half.
         higher_is_better: for choosing checkpoints and for tables.
         modalities: slot types it suits; empty for all.
+        reads: slot types whose values on the source side it judges by too; `update` receives them as lists under the
+            type's name in lower case.
+        paired: it judges values with what stands beside them; `update` receives `scores`, how sure the model was, and
+            `names` and `true_names`, the values of the first text or class in the same group.
+        absent: it also judges rows whose optional group is empty, where a value is None.
     """
 
     build: ClassVar[str]
     higher_is_better: ClassVar[bool] = True
     modalities: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ()
+    paired: ClassVar[bool] = False
+    absent: ClassVar[bool] = False
 
 
 def default_metrics(slot: SlotPlan) -> tuple[str, ...]:

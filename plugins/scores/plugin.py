@@ -75,12 +75,31 @@ class VqaScore(Metric):
 
 
 class Iou(Metric):
-    """Share of boxes that overlap the true box well enough, 0 to 1."""
+    """Mean overlap of boxes with the true ones, as intersection over union, 0 to 1."""
 
     build = "omniline.plugins.scores.values:Iou"
     modalities = ("BOX",)
+    absent = True
+
+
+class IouAccuracy(Metric):
+    """Share of boxes that overlap the true box well enough, 0 to 1."""
+
+    build = "omniline.plugins.scores.values:IouAccuracy"
+    modalities = ("BOX",)
+    absent = True
+    aliases = ("iou_acc",)
 
     threshold: float = setting(0.5, at_least=0, at_most=1, help="least overlap, as intersection over union")
+
+
+class MeanAveragePrecision(Metric):
+    """COCO's mean average precision of the boxes of a group with the names beside them, 0 to 1; `_50`: at 0.5."""
+
+    build = "omniline.plugins.scores.detection:MeanAveragePrecision"
+    modalities = ("BOX",)
+    absent = True
+    paired = True
 
 
 class MeanSquaredError(Metric):
@@ -94,6 +113,61 @@ class RecallAtOne(Metric):
     """Share of rows whose own candidate scores highest."""
 
     build = "omniline.plugins.scores.values:RecallAtOne"
+
+
+class SqlExecution(Metric):
+    """Share of SQL queries that give what the true one gives on the STRUCT slot's database; `_runs`: that run."""
+
+    build = "omniline.plugins.scores.sql:SqlExecution"
+    modalities = ("TEXT",)
+    reads = ("STRUCT",)
+
+    seconds: float = setting(2.0, at_least=0.01, help="after which a query is stopped")
+
+
+class SqlMatch(Metric):
+    """Share of SQL queries that have the true one's clauses, in any order; `_valid`: that are SQL."""
+
+    build = "omniline.plugins.scores.sql:SqlMatch"
+    modalities = ("TEXT",)
+
+    values: bool = setting(True, help="literal values count")
+
+
+class StructMatch(Metric):
+    """Share of tables, mappings or grids that are the true one; `_rows`: F1 of their rows."""
+
+    build = "omniline.plugins.scores.structs:StructMatch"
+
+    uncased: bool = setting(False, help="ignore case")
+
+
+class SudokuSolved(Metric):
+    """Share of grids that solve the STRUCT slot's sudoku."""
+
+    build = "omniline.plugins.scores.grids:SudokuSolved"
+    modalities = ("STRUCT", "TEXT")
+    reads = ("STRUCT",)
+
+
+class SudokuCells(Metric):
+    """Share of the sudoku's blank cells that are filled right."""
+
+    build = "omniline.plugins.scores.grids:SudokuCells"
+    modalities = ("STRUCT", "TEXT")
+    reads = ("STRUCT",)
+
+
+class Pearson(Metric):
+    """Pearson's correlation of predicted and true numbers, -1 to 1."""
+
+    build = "omniline.plugins.scores.correlation:Pearson"
+
+
+class Spearman(Metric):
+    """Spearman's rank correlation of predicted and true numbers, -1 to 1."""
+
+    build = "omniline.plugins.scores.correlation:Spearman"
 
 
 @hookimpl
@@ -110,6 +184,15 @@ def metrics() -> dict[str, type[Metric]]:
         "wer": WordErrorRate,
         "vqa_score": VqaScore,
         "iou": Iou,
+        "iou_accuracy": IouAccuracy,
+        "map": MeanAveragePrecision,
         "mse": MeanSquaredError,
         "recall_at_1": RecallAtOne,
+        "sql_execution": SqlExecution,
+        "sql_match": SqlMatch,
+        "struct_match": StructMatch,
+        "sudoku_solved": SudokuSolved,
+        "sudoku_cells": SudokuCells,
+        "pearson": Pearson,
+        "spearman": Spearman,
     }
