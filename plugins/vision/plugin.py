@@ -20,6 +20,12 @@ BOX_SIZE = "the numbers run from 0 to this along both sides, instead of a unit"
 BOX_CLIP = "cut what lies outside of the picture, instead of an error"
 BOX_IMAGE = "name of the picture's slot; by default the nearest one before"
 CODES_DEFAULT = "; by default as in the codebook, else {}"
+VIDEO_FRAMES = "frames that are read at most; a shorter clip gives fewer"
+VIDEO_SAMPLING = "frames over all of the clip, at a rate, or of one piece: a random one in training, else the middle"
+VIDEO_FPS = "frames a second, with sampling=fps and clip; more than max_frames of them: as many over all of the clip"
+VIDEO_PIECE = "length of the piece with sampling=clip; by default what max_frames last at fps"
+VIDEO_RATE = "frames a second of an array or a list of pictures, which do not say it"
+VIDEO_MASK = "side of the square hidden in all frames in training, as a share"
 
 
 class Image(Adapter):
@@ -140,31 +146,74 @@ class ImageCodes(Adapter):
 
 
 class Video(Adapter):
-    """Clips as the patches of a few frames, with their times."""
+    """Clips as the patches of a few frames, with their times; the weights are those of pictures."""
 
     modality = "VIDEO"
-    codec = ""
-    port = ""
+    codec = "omniline.plugins.vision.video:VideoCodec"
+    port = "omniline.plugins.vision.image:ImagePort"
     sides = ("source",)
 
-    max_frames: int = setting(4, at_least=1, at_most=4096, data_only=True, help="frames that are read")
-    sampling: Literal["uniform", "fps", "clip"] = setting(
-        "uniform", data_only=True, help="frames over all of the clip, at a rate, or of one random piece"
-    )
-    fps: float = setting(2.0, at_least=0.01, at_most=240.0, data_only=True, help="frames a second, with sampling=fps")
-    size: int = setting(224, at_least=4, at_most=4096, data_only=True, help="side of a frame in pixels")
+    max_frames: int = setting(4, at_least=1, at_most=4096, data_only=True, help=VIDEO_FRAMES)
+    sampling: Literal["uniform", "fps", "clip"] = setting("uniform", data_only=True, help=VIDEO_SAMPLING)
+    fps: float = setting(2.0, at_least=0.01, at_most=240.0, data_only=True, help=VIDEO_FPS)
+    clip_seconds: float | None = setting(None, at_least=0.01, data_only=True, help=VIDEO_PIECE)
+    rate: float = setting(25.0, at_least=0.01, at_most=1000.0, data_only=True, help=VIDEO_RATE)
+    size: int = setting(224, at_least=4, at_most=4096, data_only=True, help="side of a frame (mode=fit: the longer)")
     patch: int = setting(16, at_least=1, at_most=256, help="side of a patch in pixels")
+    mode: Literal["square", "crop", "fit"] = setting(
+        "square", data_only=True, help="squeeze frames to a square, cut the middle square, or keep the sides' ratio"
+    )
     resize: Filter = setting("bilinear", data_only=True, help="filter of resizing")
-    augment: Literal["none", "light", "strong"] = setting("none", data_only=True, help="random changes in training")
+    augment: Literal["none", "colours", "light", "strong"] = setting("none", data_only=True, help=AUGMENT)
     flip: bool = setting(False, data_only=True, help="mirror half of the clips in training")
+    mask_ratio: float = setting(0.0, at_least=0.0, at_most=1.0, data_only=True, help=VIDEO_MASK)
     normalise: Literal["half", "imagenet", "clip"] = setting("half", help="mean and deviation that scale pixels")
 
     def tokens(self) -> Tokens:
         frame = max(1, self.size // self.patch) ** 2
-        return Tokens(frame * (self.max_frames if self.sampling != "fps" else 1), frame * self.max_frames)
+        return Tokens(1 if self.mode == "fit" else frame, frame * self.max_frames)
 
     def tensors(self) -> tuple[TensorSpec, ...]:
         return (TensorSpec("patches", "uint8", ("n", 3 * self.patch**2)),)
+
+
+class TimmVideo(Adapter):
+    """Clips through a tower, frame by frame: any model of the timm library; the weights are those of pictures."""
+
+    modality = "VIDEO"
+    codec = "omniline.plugins.vision.video:TimmVideoCodec"
+    port = "omniline.plugins.vision.timm_tower:TimmPort"
+    sides = ("source",)
+
+    model: str = setting(help="name of the timm model")
+    pretrained: bool = setting(False, help="start from the hub's weights")
+    weights: str | None = setting(None, help="start from this file of weights")
+    frozen: bool = setting(False, help="train the projection alone")
+    max_frames: int = setting(4, at_least=1, at_most=4096, data_only=True, help=VIDEO_FRAMES)
+    sampling: Literal["uniform", "fps", "clip"] = setting("uniform", data_only=True, help=VIDEO_SAMPLING)
+    fps: float = setting(2.0, at_least=0.01, at_most=240.0, data_only=True, help=VIDEO_FPS)
+    clip_seconds: float | None = setting(None, at_least=0.01, data_only=True, help=VIDEO_PIECE)
+    rate: float = setting(25.0, at_least=0.01, at_most=1000.0, data_only=True, help=VIDEO_RATE)
+    size: int = setting(224, at_least=16, at_most=4096, help="side of a frame in pixels")
+    stride: int = setting(16, at_least=1, at_most=256, help="pixels of a frame that one token stands for, each way")
+    mode: Literal["square", "crop"] = setting("square", data_only=True, help="squeeze to a square, or cut one")
+    resize: Filter = setting("bilinear", data_only=True, help="filter of resizing")
+    augment: Literal["none", "colours", "light", "strong"] = setting("none", data_only=True, help=AUGMENT)
+    flip: bool = setting(False, data_only=True, help="mirror half of the clips in training")
+    mask_ratio: float = setting(0.0, at_least=0.0, at_most=1.0, data_only=True, help=VIDEO_MASK)
+    normalise: Literal["model", "half", "imagenet", "clip"] = setting(
+        "model", help="mean and deviation that scale pixels; `model`: those that the tower was trained with"
+    )
+
+    def tokens(self) -> Tokens:
+        frame = ceil(self.size / self.stride) ** 2
+        return Tokens(frame, frame * self.max_frames)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("pixels", "uint8", ("frames", self.size, self.size, 3)),)
+
+    def bare(self) -> TimmVideo:
+        return TimmVideo(**{**self.settings(), "pretrained": False, "weights": None})  # type: ignore[arg-type]
 
 
 class Box(Adapter):
@@ -231,6 +280,7 @@ def adapters() -> Mapping[str, type[Adapter]]:
         "timm": Timm,
         "image_codes": ImageCodes,
         "video": Video,
+        "timm_video": TimmVideo,
         "box": Box,
         "box_values": BoxValues,
     }

@@ -13,7 +13,12 @@ PICTURES = (
     Image.fromarray(np.arange(48 * 40 * 3, dtype=np.uint8).reshape(48, 40, 3)),
     Image.fromarray(np.arange(9 * 30, dtype=np.uint8).reshape(9, 30)),
 )
+SOUNDS = ((np.sin(np.arange(3001, dtype=np.float32) / 20), 8000), np.zeros(16_123, np.float32))
 TABLE = [["name", "legs"], ["cat", "4"], ["hen", "2"]]
+CLIPS = (
+    np.arange(5 * 20 * 24 * 3, dtype=np.uint8).reshape(5, 20, 24, 3),
+    {"frames": [PICTURES[0], PICTURES[1], PICTURES[0]], "fps": 2.0},
+)
 CASES = {
     "text": ({}, ("a cat, a dog!", "", "Ünïcode 猫"), {}),
     "struct": ({}, (TABLE, [["a"], ["b"]]), {}),
@@ -21,9 +26,12 @@ CASES = {
     "category": ({}, ("cat", "dog"), {"closed_set": ("cat", "dog", "hen")}),
     "box": ({}, ((0.1, 0.2, 0.5, 0.75), (0.0, 0.0, 1.0, 1.0)), {"same": lambda a, b: np.allclose(a, b, atol=1e-3)}),
     "box_values": ({"unit": "relative"}, ((0.1, 0.2, 0.5, 0.75), (0.0, 0.0, 1.0, 1.0)), {"same": np.allclose}),
+    "audio": ({"bands": 16}, SOUNDS, {"lossy": True}),
     "image": ({"size": 16, "patch": 8}, PICTURES, {}),
     "image_codes": ({"size": 16, "factor": 4, "codes": 64, "channels": 16}, PICTURES, {"lossy": True}),
     "timm": ({"model": "test_resnet", "size": 32, "stride": 16}, PICTURES, {}),
+    "video": ({"size": 16, "patch": 8, "max_frames": 4, "augment": "light"}, CLIPS, {}),
+    "timm_video": ({"model": "test_resnet", "size": 32, "stride": 16, "max_frames": 3}, CLIPS, {}),
 }
 LOSSES = {
     "box_regression": {

@@ -1,0 +1,203 @@
+"""Films through PyAV: any container and codec that FFmpeg reads, a frame in memory at a time, seeking where it pays."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .video_footage import SHORTEST, Frames, Header, Pixels, Size, refuse_giant
+
+FILTERS = {"nearest": "POINT", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "lanczos": "LANCZOS"}
+FAR = 10.0
+"""Seconds ahead from which seeking pays where the file has no index of its key frames."""
+BACK = (0.0, 5.0, 30.0, 1e9)
+"""Seconds before the wanted time to seek to, one after the other, until the frame that is found is not too late."""
+
+
+class AvFilm:
+    """An open film. Close it.
+
+    Args:
+        source: a path or the bytes of a file.
+        name: of it in errors.
+
+    Raises:
+        ImportError: PyAV is not installed.
+        ValueError: the file cannot be opened, or holds no film.
+    """
+
+    def __init__(self, source: str | bytes, name: str) -> None:
+        import av
+        from av.video.reformatter import VideoReformatter
+
+        self.name = name
+        self._errors = (av.FFmpegError, OverflowError)
+        try:
+            self._container: Any = av.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        except self._errors as cause:
+            raise ValueError(f"the video {name} is no video, or broken: {_reason(cause)}") from cause
+        try:
+            self._stream = self._film(av)
+            self._reformatter = VideoReformatter()
+            self._start = self._stream.start_time or 0
+            self._tick = float(self._stream.time_base or 1 / 90_000)
+            self._decoded: Iterator[Any] | None = None
+            self._count = 0
+            self._now: Any = None
+            self._ahead: Any = None
+            self.header = self._header()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Free decoder and file."""
+        self._container.close()
+
+    @property
+    def format(self) -> str:
+        """FFmpeg's name of the container."""
+        return str(self._container.format.name)
+
+    @property
+    def starts(self) -> float:
+        """When the film starts, in seconds after the recording does (its sound may start before it)."""
+        first = self._container.start_time
+        return max(0.0, self._start * self._tick - first / 1e6) if first is not None else 0.0
+
+    def size(self) -> Size:
+        """Of the upright frames; decodes the first one, which knows how the camera was held."""
+        self._wind()
+        width, height = self._now.width, self._now.height
+        return (height, width) if self._now.rotation % 180 else (width, height)
+
+    def frames(self, times: Sequence[float], size: Size | None, filter: str) -> Frames:
+        """See `Footage`."""
+        self._wind()
+        size = size or self.size()
+        pixels = np.empty((len(times), size[1], size[0], 3), np.uint8)
+        stamps: list[float] = []
+        for time in times:
+            self._play(time)
+            stamp = self._time(self._now)
+            if not stamps or stamp > stamps[-1]:
+                pixels[len(stamps)] = self._picture(self._now, size, filter)
+                stamps.append(stamp)
+        return Frames(pixels[: len(stamps)], np.asarray(stamps))
+
+    def _film(self, av: Any) -> Any:
+        """The first stream of moving pictures; the cover of a record is none."""
+        cover = av.stream.Disposition.attached_pic
+        for stream in self._container.streams.video:
+            if not stream.disposition & cover:
+                stream.thread_type = "NONE"
+                refuse_giant((stream.width, stream.height), self.name)
+                return stream
+        kinds = sorted({stream.type for stream in self._container.streams})
+        raise ValueError(f"the video {self.name} holds no moving pictures, but {', '.join(kinds) or 'nothing'}")
+
+    def _header(self) -> Header:
+        stream, container = self._stream, self._container
+        seconds = (stream.duration or 0) * self._tick or _clock(stream.metadata.get("DURATION", ""))
+        seconds = seconds or (container.duration or 0) / 1e6
+        if len(entries := stream.index_entries):
+            seconds = max(seconds, (entries[len(entries) - 1].timestamp - self._start) * self._tick)
+        if not 0 < seconds < 1e9:
+            seconds = self._scanned()
+        return Header(seconds=max(seconds + self.starts, SHORTEST), frames=stream.frames or None)
+
+    def _scanned(self) -> float:
+        """The end of the last packet, where nothing in the file says how long it is, as in a live recording."""
+        last, count = self._start, 0
+        for packet in self._container.demux(self._stream):
+            if packet.size:
+                count += 1
+                last = max(last, (packet.pts if packet.pts is not None else last) + (packet.duration or 0))
+        self._container.seek(0)
+        return max(
+            (last - self._start) * self._tick, count / float(self._stream.guessed_rate or 25) if last == 0 else 0
+        )
+
+    def _wind(self) -> None:
+        """To the first frame, when none has been decoded."""
+        if self._now is None:
+            self._decoded = self._container.decode(self._stream)
+            self._now, self._ahead = self._next(), self._next()
+            if self._now is None:
+                raise ValueError(f"the video {self.name} holds no frames")
+            refuse_giant((self._now.width, self._now.height), self.name)
+
+    def _next(self) -> Any:
+        assert self._decoded is not None, "a film is wound before it is played"
+        try:
+            frame = next(self._decoded, None)
+        except self._errors as cause:
+            after = f" after {self._time(self._now):.2f} s" if self._now is not None else ""
+            raise ValueError(f"the video {self.name} cannot be decoded{after}: {_reason(cause)}") from cause
+        if frame is not None and frame.pts is None:
+            counted = self._start + round(self._count / float(self._stream.guessed_rate or 25) / self._tick)
+            frame.pts = counted if frame.dts is None else frame.dts
+        self._count += 1
+        return frame
+
+    def _time(self, frame: Any) -> float:
+        return (frame.pts - self._start) * self._tick + self.starts
+
+    def _play(self, time: float) -> None:
+        """Until the frame on screen is the one of that time."""
+        if self._ahead is not None and self._time(self._ahead) < time and self._pays(time):
+            self._jump(time)
+        while self._ahead is not None and self._time(self._ahead) <= time + 1e-6:
+            self._now, self._ahead = self._ahead, self._next()
+
+    def _pays(self, time: float) -> bool:
+        """Whether a key frame lies between the next frame and the wanted one."""
+        entries = self._stream.index_entries
+        wanted = self._ticks(time)
+        key = entries.search_timestamp(wanted) if len(entries) else -1
+        if key >= 0 and entries[key].timestamp > self._ahead.pts:
+            return True
+        known = len(entries) > 1 and entries[len(entries) - 1].timestamp >= wanted
+        return not known and time - self._time(self._ahead) > FAR
+
+    def _ticks(self, time: float) -> int:
+        return self._start + int((time - self.starts) / self._tick)
+
+    def _jump(self, time: float) -> None:
+        for back in BACK:
+            try:
+                self._container.seek(max(self._start, self._ticks(time - back)), stream=self._stream)
+            except self._errors:
+                return
+            self._decoded = self._container.decode(self._stream)
+            found, ahead = self._next(), self._next()
+            if found is not None and self._time(found) <= time:
+                self._now, self._ahead = found, ahead
+                return
+
+    def _picture(self, frame: Any, size: Size, filter: str) -> Pixels:
+        lying = bool(frame.rotation % 180)
+        width, height = size[::-1] if lying else size
+        made = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=FILTERS[filter])
+        pixels: Pixels = made.to_ndarray()
+        return np.rot90(pixels, frame.rotation // 90) if frame.rotation else pixels
+
+
+def _clock(text: str) -> float:
+    """Seconds of "00:01:02.5"; 0 when it says nothing.
+
+    >>> _clock("00:01:02.5"), _clock("")
+    (62.5, 0.0)
+    """
+    try:
+        hours, minutes, seconds = (float(part) for part in text.split(":"))
+    except ValueError:
+        return 0.0
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _reason(cause: BaseException) -> str:
+    return str(getattr(cause, "strerror", None) or cause)
