@@ -59,6 +59,10 @@ def make_parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help="one JSON document")
         if name == "tasks":
             made.add_argument("name", nargs="?", metavar="NAME", help="one of them, whole")
+    made = _command(commands, "data", "real data sets that do not ship: list, or fetch into a cache")
+    made.add_argument("names", nargs="*", metavar="NAME", help="the sets to fetch; without one all are listed")
+    made.add_argument("--from", dest="own", nargs="+", metavar="FILE", help="archives that are here already")
+    made.add_argument("--json", action="store_true", help="one JSON document")
     made = _command(commands, "new", "write a new package")
     made.add_argument("kind", choices=("plugin",))
     made.add_argument("name", metavar="NAME", help="such as acme-depth; the folder is made in the working directory")

@@ -72,8 +72,12 @@ def _answers(
 ) -> list[Callable[[Mapping[str, Any]], Any]]:
     if slot.name in constant:
         given = constant[slot.name]
-        return [given if callable(given) else lambda row, value=given: value]
-    return [lambda row, value=value: value for value in candidates(bound, slot)]
+        return [given if callable(given) else _always(given)]
+    return [_always(value) for value in candidates(bound, slot)]
+
+
+def _always(value: Any) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda row: value
 
 
 def candidates(bound: Bound, slot: SlotPlan) -> list[Any]:
