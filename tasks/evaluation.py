@@ -10,17 +10,18 @@ import torch
 
 from ..core.errors import ConfigError, DataError
 from ..core.example import RowId
-from ..core.metric import default_metrics
+from ..core.metric import Metric, default_metrics
 from ..core.near import nearest
 from ..core.outputs import Output
 from ..core.parts import working_half
 from ..core.plan import SlotPlan
 from ..core.rows import is_absent, read_path
 from .binding import Bound, note_place
+from .comparing import compared, neighbours
+from .ledger import Failure
 from .mixture import Mixture, mixture_of
 from .model import Model
 from .predicting import Predictor
-from .stream import Failure
 from .task import Split, Task
 
 
@@ -114,7 +115,7 @@ def _row(bound: Bound, split: Split, index: int, failures: list[Failure]) -> Map
     except DataError as cause:
         if bound.task.on_error == "raise":
             raise bound.placed(split, index, cause) from cause
-        failures.append(Failure(RowId(bound.task.name, index), bound.rows[split].place(index), str(cause)))
+        failures.append(Failure.of(RowId(bound.task.name, index), bound.rows[split].place(index), cause, split))
         return None
 
 
@@ -133,15 +134,16 @@ def judge(
                 f"the metric `{name}` suits {', '.join(declaration.modalities)}, but `{slot.name}` is {slot.modality}"
             )
         made = working_half(declaration.build, f"the metric `{name}`")(**declaration().settings())
-        pairs = [
-            (output[slot.name], _truth(row, slot))
-            for row, output in zip(truths, outputs, strict=True)
-            if slot.name in output and not is_absent(read_path(row, slot.path))
-        ]
-        if not pairs:
+        kept = [(r, o) for r, o in zip(truths, outputs, strict=True) if _judged(r, o, slot, declaration)]
+        if not kept:
             continue
+        rows, answers = [row for row, _ in kept], [output for _, output in kept]
+        beside = _beside(bound, name, declaration.reads, rows)
+        if declaration.paired:
+            beside |= neighbours(bound.plan.alternatives[0], slot, rows, answers)
+        plain = compared(slot, bound.task.catalog)
         try:
-            made.update([p for p, _ in pairs], [t for _, t in pairs])
+            made.update([plain(o[slot.name]) for o in answers], [plain(_truth(row, slot)) for row in rows], **beside)
             found = made.compute()
         except (TypeError, ValueError) as cause:
             text = f"task `{bound.task.name}`, slot `{slot.name}` (column `{slot.path}`): {cause}"
@@ -174,6 +176,30 @@ def metrics_of(bound: Bound) -> list[tuple[SlotPlan, str]]:
                 raise ConfigError(f"metrics of task `{bound.task.name}` name `{name}`, which is no target slot{hint}")
         return [(known[slot], name) for slot, names in wanted.items() for name in names]
     return [(slot, name) for slot in slots for name in wanted]
+
+
+def _beside(bound: Bound, metric: str, reads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """What a metric reads beside the slot that it judges: of each type the first slot on the source side.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found: dict[str, list[Any]] = {}
+    for modality in reads:
+        first = next((s for s in bound.plan.slots if s.side == "source" and s.modality == modality), None)
+        if first is None:
+            raise ConfigError(
+                f"the metric `{metric}` judges by a {modality} slot on the source side, but the instruction of task "
+                f"`{bound.task.name}` has none"
+            )
+        found[modality.lower()] = [read_path(row, first.path) for row in rows]
+    return found
+
+
+def _judged(row: Mapping[str, Any], output: Output, slot: SlotPlan, declaration: type[Metric]) -> bool:
+    """Whether a metric judges a row: it was answered, and has a truth or an absence that counts."""
+    counts = declaration.absent and slot.depth > 0
+    return slot.name in output and (counts or not is_absent(read_path(row, slot.path)))
 
 
 def _truth(row: Mapping[str, Any], slot: SlotPlan) -> Any:

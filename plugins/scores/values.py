@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -13,22 +14,60 @@ Box = Sequence[float]
 
 
 class Iou:
+    """Mean intersection over union with the true boxes; of a group's boxes those of one place are compared."""
+
+    name = "iou"
+
+    def __init__(self) -> None:
+        self.overlaps: list[float] = []
+
+    def update(self, predicted: Sequence[Any], truth: Sequence[Any]) -> None:
+        """Add rows: a box (x0, y0, x1, y1) each, both in the same unit, or a list of boxes each.
+
+        An absent box is None: it overlaps an absent box wholly and any other not at all, as does one too many or few.
+        """
+        check_lengths(self.name, predicted, truth)
+        for one, other in zip(predicted, truth, strict=True):
+            pairs = zip_longest(_boxes(one), _boxes(other)) if _boxes(one) or _boxes(other) else [(None, None)]
+            self.overlaps += [_overlap(p, t) for p, t in pairs]
+
+    def compute(self) -> float:
+        """The mean over boxes, 0 to 1.
+
+        >>> metric = Iou()
+        >>> metric.update([(0, 0, 2, 2), (0, 0, 1, 1)], [(1, 0, 3, 2), (0, 0, 1, 1)])
+        >>> round(metric.compute(), 3)
+        0.667
+        """
+        check_any(self.name, self.overlaps)
+        return sum(self.overlaps) / len(self.overlaps)
+
+
+class IouAccuracy(Iou):
     """Share of boxes whose intersection over union with the true box reaches a threshold."""
 
-    def __init__(self, *, threshold: float = 0.5) -> None:
-        self.threshold = threshold
-        self.hits: list[bool] = []
+    name = "iou_accuracy"
 
-    def update(self, predicted: Sequence[Box | None], truth: Sequence[Box]) -> None:
-        """Add rows: a box (x0, y0, x1, y1) each, both in the same unit."""
-        check_lengths("iou", predicted, truth)
-        pairs = zip(predicted, truth, strict=True)
-        self.hits += [p is not None and overlap(p, t) >= self.threshold for p, t in pairs]
+    def __init__(self, *, threshold: float = 0.5) -> None:
+        super().__init__()
+        self.threshold = threshold
 
     def compute(self) -> float:
         """The share, 0 to 1."""
-        check_any("iou", self.hits)
-        return sum(self.hits) / len(self.hits)
+        check_any(self.name, self.overlaps)
+        return sum(found >= self.threshold for found in self.overlaps) / len(self.overlaps)
+
+
+def _boxes(value: Any) -> list[Any]:
+    if value is None or (hasattr(value, "__len__") and len(value) == 0):
+        return []
+    return list(value) if hasattr(value[0], "__len__") else [value]
+
+
+def _overlap(first: Box | None, second: Box | None) -> float:
+    if first is None or second is None:
+        return float(first is second)
+    return overlap(first, second)
 
 
 def overlap(first: Box, second: Box) -> float:

@@ -71,7 +71,7 @@ class BoxValuesPort(Port):
     def embed(self, **tensors: Tensor) -> Tensor:
         """Embeddings [n, width] of `values` float32 [n, 4]."""
         values = tensors["values"]
-        seen = waves(values.reshape(-1), WAVES).reshape(len(values), -1)
+        seen = waves(values.reshape(-1), WAVES).reshape(len(values), 4 * WAVES)
         embedded: Tensor = self.reading(seen.to(self.reading.weight.dtype))
         return embedded
 

@@ -12,7 +12,7 @@ from omniline.plugins.scores.cider import Cider
 from omniline.plugins.scores.classes import F1, Accuracy, Matthews
 from omniline.plugins.scores.plugin import metrics
 from omniline.plugins.scores.texts import Bleu, ExactMatch, RougeL, WordErrorRate
-from omniline.plugins.scores.values import Iou, MeanSquaredError, RecallAtOne, overlap
+from omniline.plugins.scores.values import Iou, IouAccuracy, MeanSquaredError, RecallAtOne, overlap
 from omniline.plugins.scores.vqa import VqaScore, plain_answer
 
 PREDICTED = ["cat", "cat", "dog", None, "cow", "dog"]
@@ -170,8 +170,9 @@ def test_boxes_overlap():
     assert overlap((0, 0, 0, 0), (0, 0, 0, 0)) == 0
     assert overlap((2, 2, 1, 1), (0, 0, 3, 3)) == 0
     boxes = [(0, 0, 2, 2), (0, 0, 2, 2), None], [(0, 0, 2, 1.5), (1, 0, 3, 2), (0, 0, 1, 1)]
-    assert value(Iou(), boxes) == near(1 / 3)
-    assert value(Iou(threshold=0.3), boxes) == near(2 / 3)
+    assert value(Iou(), boxes) == near((3 / 4 + 1 / 3 + 0) / 3)
+    assert value(IouAccuracy(), boxes) == near(1 / 3)
+    assert value(IouAccuracy(threshold=0.3), boxes) == near(2 / 3)
     with pytest.raises(ValueError, match="four numbers"):
         overlap((0, 0, 1), (0, 0, 1, 1))
 
