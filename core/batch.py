@@ -98,8 +98,9 @@ class Batch:
         totals: the same over the optimiser step's micro-batches on this rank; None outside training.
         tokens: rows of the layout per task, for logs.
         position: (window, step) of the stream.
-        after: the position that follows.
+        after: the position that follows, as the stream counts.
         failures: rows that were skipped while it was made.
+        budget: the tokens that it may have; 0 for no budget.
     """
 
     layout: Layout
@@ -113,8 +114,9 @@ class Batch:
     totals: Mapping[str, int] | None = None
     tokens: Mapping[str, int] = field(default_factory=dict)
     position: tuple[int, int] = (0, 0)
-    after: tuple[int, int] = (0, 0)
+    after: tuple[Any, ...] = (0, 0)
     failures: tuple[Any, ...] = ()
+    budget: int = 0
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on a device; lengths stay plain numbers."""

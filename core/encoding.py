@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .codec import FORCED, GIVEN, SUPERVISED, Codec, Encoded, Mode, Reading
+from .conversing import spread
 from .errors import DataError
 from .example import Piece
 from .leading import Candidates, Placed, candidates, leader_of
@@ -25,8 +26,9 @@ _MARKS = [Encoded(rows=1, tensors={"tokens": np.array([m])}, labels={"tokens": n
 class SlotReader:
     """One slot's codec with what the layout must know of it.
 
-    `follows` is the index of the slot that it follows; `prepare` the data half of its loss, see `Loss.prepare`; `drop`
-    the share of training rows that its loss reads without their source.
+    `held` are the ports of what its values may hold, by modality; `follows` is the index of the slot that it follows;
+    `prepare` the data half of its loss, see `Loss.prepare`; `drop` the share of training rows that its loss reads
+    without their source.
     """
 
     slot: SlotPlan
@@ -35,6 +37,7 @@ class SlotReader:
     cuttable: bool
     trie: int = -1
     members: frozenset[str] = frozenset()
+    held: Mapping[str, int] = field(default_factory=dict)
     follows: int = -1
     prepare: Callable[[Encoded, Reading], Encoded] | None = None
     drop: float = 0.0
@@ -52,13 +55,18 @@ class SlotReader:
         if isinstance(raw, str) and raw not in self.members:
             near = nearest(raw, self.members)
             hint = f"; did you mean `{near}`?" if near else ""
-            raise DataError(f"slot `{self.slot.name}`: {raw!r} is not in the closed set{hint}")
+            raise self.located(DataError(f"slot `{self.slot.name}`: {raw!r} is not in the closed set{hint}"))
         return raw
 
     def blame(self, cause: Exception) -> DataError:
         """The error with the slot and its column."""
         column = "" if self.slot.path == self.slot.name else f" (column `{self.slot.path}`)"
-        return DataError(f"slot `{self.slot.name}`{column}: {cause}")
+        return self.located(DataError(f"slot `{self.slot.name}`{column}: {cause}"))
+
+    def located(self, error: DataError) -> DataError:
+        """The error, which then knows slot and column."""
+        error.slot, error.column = self.slot.name, self.slot.path
+        return error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +175,24 @@ class RowEncoder:
             return leader.codec.lead(placed.item.raw, self.reading(placed, limit=None))  # type: ignore[attr-defined]
         except (TypeError, ValueError, OSError) as cause:
             raise leader.blame(cause) from cause
+
+    def pieces(self, items: Sequence[Item], side: Side) -> list[Piece]:
+        """The items as pieces of the layout: one each, or one for each part of a value that holds others.
+
+        Raises:
+            DataError: see `piece`.
+        """
+        return [piece for place, item in enumerate(items) for piece in self._spread(item, place, side)]
+
+    def _spread(self, item: Item, place: int, side: Side) -> list[Piece]:
+        whole = self.piece(item, place, side)
+        if item.slot < 0 or (whole.encoded.roles is None and not whole.encoded.parts):
+            return [whole]
+        slot = self.reader.slots[item.slot]
+        try:
+            return spread(whole, slot.held)
+        except ValueError as cause:
+            raise slot.blame(cause) from cause
 
     def piece(self, item: Item, place: int, side: Side) -> Piece:
         """An item as a piece of the layout.

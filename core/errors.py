@@ -112,7 +112,13 @@ class ConfigError(OmnilineError, ValueError):
 
 
 class DataError(OmnilineError, ValueError):
-    """A row, a column or a value cannot be used; the message names task, row, slot and column."""
+    """A row, a column or a value cannot be used; the message names task, row, slot and column.
+
+    `slot` and `column` are their names, empty when it is not about one.
+    """
+
+    slot: str = ""
+    column: str = ""
 
 
 class BundleError(OmnilineError, ValueError):

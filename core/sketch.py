@@ -140,11 +140,14 @@ class Unroller:
         if whole or not is_absent(value) or slot.optional:
             return value
         if value is MISSING:
-            raise DataError(f"slot `{slot.name}`: " + missing_column(slot.path, tuple(row)))
-        raise DataError(
-            f"slot `{slot.name}`: the column `{slot.path}` holds {value!r}; write `optional` in the slot if the data "
-            "may lack it"
-        )
+            error = DataError(f"slot `{slot.name}`: " + missing_column(slot.path, tuple(row)))
+        else:
+            error = DataError(
+                f"slot `{slot.name}`: the column `{slot.path}` holds {value!r}; write `optional` in the slot if the "
+                "data may lack it"
+            )
+        error.slot, error.column = slot.name, slot.path
+        raise error
 
 
 def bare(step: Repeat) -> bool:

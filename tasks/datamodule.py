@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,9 +16,12 @@ from ..core.example import Example, RowId
 from ..core.packing import pack
 from ..core.reader import Reader
 from .binding import Bound
+from .drawing import Position
+from .ledger import Failure
+from .lengths import Lengths
 from .mixture import Mixture, mixture_of
 from .model import Model
-from .stream import Failure, Position, Stream
+from .stream import Stream
 from .task import Split, Task
 
 
@@ -30,7 +34,7 @@ class DataModule(L.LightningDataModule):
         seed: of every draw of the stream.
         batch_tokens: most tokens of a batch, source and target together.
         batch_rows: most rows of a batch.
-        padded: padded layouts instead of packed ones.
+        padded: padded layouts instead of packed ones; None for packed ones but where padding costs less than 5%.
         workers: loader processes; the stream does not depend on it.
         steps_per_epoch: batches that make an epoch in Lightning's sense; by default one pass over all training rows.
         valid_rows: most validation rows of a task for its loss.
@@ -44,7 +48,7 @@ class DataModule(L.LightningDataModule):
         seed: int = 0,
         batch_tokens: int = 4096,
         batch_rows: int | None = None,
-        padded: bool = False,
+        padded: bool | None = None,
         workers: int = 0,
         steps_per_epoch: int | None = None,
         valid_rows: int = 256,
@@ -64,6 +68,12 @@ class DataModule(L.LightningDataModule):
         self.valid_rows = valid_rows
         self.position = Position()
         self._stream: Stream | None = None
+        self._waited = 0.0
+
+    def take_waited(self) -> float:
+        """Seconds that the trainer waited for batches since it last asked."""
+        waited, self._waited = self._waited, 0.0
+        return waited
 
     @property
     def bounds(self) -> Mapping[str, Bound]:
@@ -87,11 +97,13 @@ class DataModule(L.LightningDataModule):
             bounds = {name: bound for name, bound in self.bounds.items() if "train" in bound.rows}
             if not bounds:
                 raise ConfigError("no task has training rows: pass train= to at least one")
-            mixture = replace(self.mixture, tasks=[bound.task for bound in bounds.values()])
             self._stream = Stream(
                 tasks=bounds,
                 readers={name: model.reader(bound) for name, bound in bounds.items()},
-                shares=mixture.shares({name: bound.size("train") for name, bound in bounds.items()}),
+                shares=self.mixture.tree({name: bound.size("train") for name, bound in bounds.items()}).checked(),
+                rounds=self.mixture.strategy == "all",
+                accumulate=self._trainer_value("accumulate_grad_batches", 1),
+                lengths=Lengths(bounds, shared=self.workers > 0),
                 seed=self.seed,
                 batch_tokens=self.batch_tokens,
                 batch_rows=self.batch_rows,
@@ -114,7 +126,7 @@ class DataModule(L.LightningDataModule):
         if self.steps_per_epoch is not None:
             steps = self.steps_per_epoch
         else:
-            first = self.stream.planned(0)
+            first = self.stream.planned(Position())
             rows = sum(len(batch) for batch in first.batches)
             total = sum(b.size("train") for b in self.stream.tasks.values() if b.rows["train"].finite) or rows
             steps = max(1, round(total / max(rows, 1) * len(first.batches) / self.stream.ranks))
@@ -139,7 +151,8 @@ class DataModule(L.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """The position of the next batch and what the stream is a function of, as plain values."""
-        return {"window": self.position[0], "step": self.position[1], "seed": self.seed}
+        at = self.position
+        return {"window": at.window, "step": at.step, "began": at.began, "drawn": list(at.drawn), "seed": self.seed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the recorded position.
@@ -151,7 +164,8 @@ class DataModule(L.LightningDataModule):
             raise ConfigError(
                 f"the checkpoint's stream has seed {state_dict['seed']}, but this run has {self.seed}: pass the same"
             )
-        self.position = Position(int(state_dict["window"]), int(state_dict["step"]))
+        drawn = tuple(float(count) for count in state_dict["drawn"])
+        self.position = Position(int(state_dict["window"]), int(state_dict["step"]), int(state_dict["began"]), drawn)
 
 
 class Loader:
@@ -183,7 +197,14 @@ class Loader:
             num_workers=module.workers,
             prefetch_factor=4 if module.workers else None,
         )
-        yield from _with_totals(_raised(loader), self.accumulate, self.steps)
+        batches = _with_totals(_raised(loader), self.accumulate, self.steps)
+        while True:
+            began = time.perf_counter()
+            batch = next(batches, None)
+            module._waited += time.perf_counter() - began
+            if batch is None:
+                return
+            yield batch
 
 
 def _with_totals(batches: Iterator[Batch], accumulate: int, steps: int) -> Iterator[Batch]:
@@ -260,4 +281,4 @@ class ValidLoader:
             except DataError as cause:
                 if self.bound.task.on_error == "raise":
                     raise self.bound.placed(self.split, index, cause) from cause
-                failures.append(Failure(id, f"{self.split} {rows.place(index)}", str(cause)))
+                failures.append(Failure.of(id, rows.place(index), cause, self.split))

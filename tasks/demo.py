@@ -20,6 +20,7 @@ from rich.table import Table
 from ..core.example import Example, RowId
 from ..core.packing import pack
 from .datamodule import DataModule
+from .drawing import Position
 from .evaluation import Evaluation, evaluate
 from .fit import fit
 from .memory import keep_pages
@@ -27,7 +28,6 @@ from .model import Model
 from .module import Module
 from .presets.samples import digit_rows, emoji_rows, english_rows
 from .report import Report, Score, Shot
-from .stream import Position
 from .task import Task
 
 EMOJI = "[IMAGE:img,size=40,patch=8] what is this? -> [TEXT:name,max_length=32]"

@@ -15,7 +15,7 @@ import lightning as L
 from ..core.errors import ConfigError
 from ..core.near import nearest
 from .datamodule import DataModule
-from .ledger import report_failures
+from .ledger import report
 from .memory import keep_pages
 from .mixture import Mixture, mixture_of
 from .model import Model
@@ -41,10 +41,11 @@ def fit(
     weight_decay: float = 0.01,
     batch_tokens: int = 4096,
     batch_rows: int | None = None,
-    padded: bool = False,
+    padded: bool | None = None,
     workers: int = 0,
     valid_rows: int = 256,
     metric_rows: int = 64,
+    ledger: str | Path | None = None,
     fewer_page_faults: bool = False,
     **trainer_settings: Any,
 ) -> Model:
@@ -58,7 +59,7 @@ def fit(
         seed: every draw is a function of (seed, task, row, epoch) or of (seed, step).
         trainer: your own; `trainer_settings` must then be empty.
         resume: a Lightning checkpoint to go on from.
-        learning_rate, warmup, schedule, weight_decay, metric_rows: see `Module`.
+        learning_rate, warmup, schedule, weight_decay, metric_rows, ledger: see `Module`.
         batch_tokens, batch_rows, padded, workers, valid_rows: see `DataModule`.
         fewer_page_faults: keep freed memory (Linux): faster on a CPU, for some hundreds of megabytes more.
         trainer_settings: Lightning's own names, such as `max_steps`, `precision`, `callbacks`, `logger`.
@@ -90,6 +91,7 @@ def fit(
         weight_decay=weight_decay,
         metric_rows=metric_rows,
         seed=seed,
+        ledger=ledger,
     )
     data = DataModule(
         mixture,
@@ -103,7 +105,7 @@ def fit(
     )
     with _quiet(own):
         trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume is not None else None, weights_only=True)
-    report_failures(module.failures)
+    report(module.ledger)
     model.network.to("cpu")
     return model
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -19,10 +21,12 @@ from ..core.errors import ConfigError
 from ..core.layers import products
 from ..core.model import count_of
 from ..core.seeding import mix
+from .drawing import Position
 from .evaluation import evaluate
+from .ledger import Failure, Ledger
 from .mixture import Mixture, mixture_of
 from .model import Model
-from .stream import Failure, Position
+from .realised import Realised
 from .task import Split, Task
 
 SCHEDULES = ("cosine", "linear", "constant")
@@ -41,9 +45,14 @@ class Module(L.LightningModule):
         betas: of AdamW.
         metric_rows: held-out rows of each task that are predicted and judged at every validation; 0 for losses alone.
         seed: of dropout and every other draw of a step.
+        ledger: a file that takes a JSON line for each row that could not be read.
 
-    Losses are logged as `task/slot`, the descended sum as `loss`, tokens a second as `tokens_per_second`; validation
-    losses as `valid/task/slot`, metrics as `valid/task/slot/metric`.
+    Losses are logged as `task/slot`, tokens a second as `tokens_per_second`, the share of time spent waiting for
+    batches as `waiting_for_data`, what the mixture came to by the names of `Realised.take`; validation losses as
+    `valid/task/slot`, metrics as `valid/task/slot/metric`.
+
+    Raises:
+        DataError: in training, when a task that skips has more unreadable rows than its `max_bad`.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class Module(L.LightningModule):
         betas: tuple[float, float] = (0.9, 0.98),
         metric_rows: int = 64,
         seed: int = 0,
+        ledger: str | Path | None = None,
     ) -> None:
         super().__init__()
         if schedule not in SCHEDULES:
@@ -72,9 +82,13 @@ class Module(L.LightningModule):
         self.learning_rate, self.warmup, self.schedule = learning_rate, warmup, schedule
         self.weight_decay, self.betas, self.seed = weight_decay, betas, seed
         self.metric_rows = metric_rows
-        self.failures: list[Failure] = []
+        limits = {task.name: task.max_bad for task in self.mixture if task.on_error == "skip"}
+        self.ledger = Ledger(limits=limits, path=None if ledger is None else Path(ledger))
+        self.realised = Realised(tuple(task.name for task in self.mixture))
         self.history: list[dict[str, float]] = []
         self._totals: Mapping[str, float] = {}
+        self._good: Counter[str] = Counter()
+        self._bad: Counter[str] = Counter()
         self._after = Position()
         self._sums: dict[str, list[Tensor | int]] = {}
         self._clock = time.perf_counter()
@@ -92,24 +106,42 @@ class Module(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch, scaled so that the optimiser step sees each objective's mean over all its units."""
         accumulate = self.trainer.accumulate_grad_batches
+        self.ledger.note(batch.failures)
+        self._good.update(id.task for id in batch.ids)
+        self._bad.update(failure.id.task for failure in batch.failures)
         if batch_idx % accumulate == 0 or not self._totals:
-            self._totals = self._over_ranks(batch.totals or batch.counts)
+            self._totals = self._agreed(batch.totals or batch.counts)
         with self._precision():
             losses = self.network.loss(batch, self._totals)
-        self.failures.extend(batch.failures)
         self._after = Position(*batch.after)
         self._note(batch, losses.sums)
         return losses.total * (self.trainer.world_size * accumulate)
 
-    def _over_ranks(self, counts: Mapping[str, int]) -> Mapping[str, float]:
-        """The counts summed over all ranks; every rank names the same objectives, those of all tasks."""
-        if self.trainer.world_size == 1:
-            return dict(counts)
-        keys = sorted(self.model.objective_keys())
-        local = torch.tensor([float(counts.get(key, 0)) for key in keys], device=self.device)
-        total = self.trainer.strategy.reduce(local, reduce_op="sum")
-        assert isinstance(total, Tensor)
-        return dict(zip(keys, total.tolist(), strict=True))
+    def _agreed(self, counts: Mapping[str, int]) -> Mapping[str, float]:
+        """The step's counts over all ranks. Rows read and failed are told too, so that all ranks stop in one step.
+
+        Raises:
+            DataError: more rows of a task are unreadable than it allows.
+        """
+        good, bad, keys = dict(self._good), dict(self._bad), sorted(self.model.objective_keys())
+        self._good.clear()
+        self._bad.clear()
+        if self.trainer.world_size > 1:
+            names = [task.name for task in self.mixture]
+            local = [counts.get(k, 0) for k in keys] + [good.get(n, 0) for n in names] + [bad.get(n, 0) for n in names]
+            total = self.trainer.strategy.reduce(torch.tensor(local, dtype=torch.float64), reduce_op="sum")
+            assert isinstance(total, Tensor)
+            found = [int(value) for value in total.tolist()]
+            counts = dict(zip(keys, found, strict=False))
+            good = dict(zip(names, found[len(keys) :], strict=False))
+            bad = dict(zip(names, found[len(keys) + len(names) :], strict=True))
+        self.ledger.count(good, bad)
+        return dict(counts)
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The rows that could not be read, each once."""
+        return self.ledger.failures
 
     def _precision(self) -> ExitStack:
         """bf16-mixed on a CPU: bfloat16 products inside float32 layers, which is what is fast there."""
@@ -166,6 +198,7 @@ class Module(L.LightningModule):
             held[0] += value.detach()
             held[1] += count_of(batch.counts, key)
         self._tokens += batch.layout.rows
+        self.realised.add(batch)
         every = max(1, getattr(self.trainer, "log_every_n_steps", 50))
         last = self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if (self.global_step + 1) % every == 0 or last:
@@ -175,11 +208,25 @@ class Module(L.LightningModule):
         now = time.perf_counter()
         means = {key: float(total) / max(int(count), 1) for key, (total, count) in self._sums.items()}
         speed = self._tokens / max(now - self._clock, 1e-9)
+        waited = self._waited() / max(now - self._clock, 1e-9)
         self._sums, self._tokens, self._clock = {}, 0, now
         for key, mean in means.items():
             self.log(key, mean, prog_bar=True, batch_size=1)
         self.log("tokens_per_second", speed, prog_bar=True, batch_size=1)
+        for name, value in {**self.realised.take(), "waiting_for_data": waited}.items():
+            self.log(name, value, batch_size=1)
         self.history.append({"step": float(self.global_step), "tokens_per_second": speed, **means})
+
+    def _waited(self) -> float:
+        """Seconds that this process waited for batches since it was last asked."""
+        data = getattr(self.trainer, "datamodule", None)
+        taken = getattr(data, "take_waited", None)
+        return float(taken()) if taken is not None else 0.0
+
+    def on_train_end(self) -> None:
+        """Judge the rows of the last step too."""
+        if self._good or self._bad:
+            self._agreed({})
 
     def on_train_start(self) -> None:
         """Start the clock of tokens a second."""
@@ -212,7 +259,7 @@ class Module(L.LightningModule):
     def _evaluation_step(self, batch: Batch, split: str) -> None:
         with self._precision():
             losses = self.network.loss(batch)
-        self.failures.extend(failure for failure in batch.failures if failure not in self.failures)
+        self.ledger.note(batch.failures)
         for key, total in losses.sums.items():
             count = count_of(batch.counts, key)
             self.log(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.near import nearest
 from .presets.about import KEYS
+from .shares import STRATEGIES
 from .source_rows import kind_of
 
 Keys = tuple[str, ...]
@@ -23,6 +24,13 @@ def whole(value: Any) -> str | None:
 def number(value: Any) -> str | None:
     """None for a number, else what it must be."""
     return None if isinstance(value, int | float) and not isinstance(value, bool) else "a number"
+
+
+def curve(value: Any) -> str | None:
+    """None for a number or numbers by step, else what it must be."""
+    points = value if isinstance(value, dict) else {0: value}
+    fits = points and all(str(step).isdigit() and not number(one) for step, one in points.items())
+    return None if fits else "a number, or a mapping from step to number"
 
 
 def flag(value: Any) -> str | None:
@@ -81,7 +89,10 @@ TASK: Mapping[str, Check] = {
     "train": source,
     "valid": source,
     "test": source,
-    "weight": number,
+    "weight": curve,
+    "since": whole,
+    "until": whole,
+    "max_bad": number,
     "metrics": metrics,
     "closed_sets": members,
     "on_error": one_of("raise", "skip"),
@@ -97,10 +108,11 @@ FIT: Mapping[str, Check] = {
     "workers": whole,
     "valid_rows": whole,
     "metric_rows": whole,
+    "ledger": text,
     "fewer_page_faults": flag,
 }
 ABOUT: Mapping[str, Check] = dict.fromkeys(KEYS, text)
-MIXTURE: Mapping[str, Check] = {"strategy": one_of("weights", "proportional", "round_robin"), "temperature": number}
+MIXTURE: Mapping[str, Check] = {"strategy": one_of(*STRATEGIES), "temperature": number}
 TOP: Mapping[str, Check | Mapping[str, Check] | None] = {
     "about": ABOUT,
     "tasks": None,

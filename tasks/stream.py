@@ -1,81 +1,52 @@
 """The stream of training batches as a pure function of (seed, window, step, rank).
 
 A window is a fixed number of rows. Its plan is made from lengths alone, so every worker and every rank can make the
-whole of it and encode only its own batches; a position in the stream is two integers and costs nothing to reach. A
+whole of it and encode only its own batches; a position in the stream is a few numbers and costs nothing to reach. A
 row that cannot be read leaves a hole and never shifts what follows.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from torch.utils.data import get_worker_info
 
 from ..core.batch import Batch
 from ..core.errors import DataError
 from ..core.example import Example, RowId
 from ..core.packing import pack
 from ..core.reader import Reader
-from ..core.seeding import mix, permuted
-from ..core.sketch import Sketch
+from ..core.seeding import mix
 from .binding import Bound
+from .drawing import WINDOW, Draws, Position
+from .filling import fill, void_share
+from .ledger import Failure
+from .lengths import Lengths, Size
+from .shares import Curve, Leaf, Shares
 
-WINDOW = 512
-
-
-class Position(NamedTuple):
-    """Where the stream stands: the next batch is number `step` of window `window`."""
-
-    window: int = 0
-    step: int = 0
-
-
-class Failure(NamedTuple):
-    """A row that could not be read: which, where it lies, and the sentence that says why."""
-
-    id: RowId
-    place: str
-    cause: str
+PAYS = 0.05
+"""Packing is left where a padded batch would have less than this share of void rows."""
 
 
 class Drawn(NamedTuple):
-    """A row of a window: what it is, the wording drawn for it, its sketch, and the tokens it takes."""
+    """A row of a window: what it is, the wording drawn for it, and the rows of the layout that it takes."""
 
     id: RowId
     wording: int
-    sketch: Sketch
-    tokens: int
+    size: Size
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowPlan:
-    """The batches of one window, of all ranks; rank r takes numbers r, r + ranks, ..."""
+    """The batches of one window, of all ranks; rank r takes numbers r, r + ranks, ...; and the rows left out."""
 
+    at: Position
     batches: tuple[tuple[Drawn, ...], ...]
-    failures: tuple[Failure, ...]
-
-
-@dataclass
-class _Bin:
-    """A batch while it fills."""
-
-    rows: list[Drawn] = field(default_factory=list)
-    tokens: int = 0
-    source: int = 0
-    target: int = 0
-
-    def add(self, row: Drawn, size: tuple[int, int]) -> None:
-        self.rows.append(row)
-        self.tokens += row.tokens
-        self.source, self.target = max(self.source, size[0]), max(self.target, size[1])
-
-    def padded_with(self, size: tuple[int, int] = (0, 0)) -> int:
-        """Rows that it takes when padded, with one more row of that size."""
-        count = len(self.rows) + (size != (0, 0))
-        return count * (max(self.source, size[0]) + max(self.target, size[1]))
+    bad: tuple[RowId, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,126 +56,158 @@ class Stream:
     Attributes:
         tasks: the bound tasks by name.
         readers: a reader for each.
-        shares: each task's share of rows.
+        shares: each task's share of rows, constant or over steps.
         seed: of every draw.
         batch_tokens: most tokens of a batch, source and target together; a longer row stands alone.
         batch_rows: most rows of a batch, None for no limit.
-        padded: padded layouts instead of packed ones; the budget then counts void rows too.
+        padded: padded layouts instead of packed ones, the budget then counts void rows too; None for packed ones but
+            where padding would cost less than 5%.
         ranks: how many processes share the stream.
         window: rows a window draws.
+        accumulate: batches of an optimiser step.
+        rounds: whether every batch has rows of all tasks.
+        lengths: what is known of the rows' sizes.
     """
 
     tasks: Mapping[str, Bound]
     readers: Mapping[str, Reader]
-    shares: Mapping[str, float]
+    shares: Shares | Mapping[str, float]
     seed: int = 0
     batch_tokens: int = 4096
     batch_rows: int | None = None
-    padded: bool = False
+    padded: bool | None = False
     ranks: int = 1
     window: int = WINDOW
-    _latest: dict[int, WindowPlan] = field(default_factory=dict, init=False, repr=False, compare=False)
+    accumulate: int = 1
+    rounds: bool = False
+    lengths: Lengths = field(default_factory=lambda: Lengths({}))
+    _latest: dict[Position, WindowPlan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_latest": {}}
+        return {name: value for name, value in self.__dict__.items() if name != "draws"} | {"_latest": {}}
 
-    def rows(self, window: int) -> Iterator[RowId]:
-        """The rows that a window draws: exact shares in the long run, each task's pass a permutation of its rows."""
-        for name in sorted(self.tasks):
-            share = self.shares[name] * self.window
-            size = self.tasks[name].size("train")
-            for draw in range(int(window * share + 0.5), int((window + 1) * share + 0.5)):
-                epoch, place = divmod(draw, size)
-                if self.tasks[name].rows["train"].finite:
-                    place = permuted(place, size, mix(self.seed, "shuffle", name, epoch))
-                else:
-                    epoch, place = 0, draw
-                yield RowId(name, place, epoch)
+    @cached_property
+    def draws(self) -> Draws:
+        """The rows of every window."""
+        shares = self.shares if isinstance(self.shares, Shares) else fixed(self.shares)
+        return Draws(
+            tasks=self.tasks,
+            shares=shares,
+            seed=self.seed,
+            window=self.window,
+            accumulate=self.accumulate,
+            rounds=self.rounds,
+        )
 
-    def plan(self, window: int) -> WindowPlan:
+    def plan(self, at: Position) -> WindowPlan:
         """Measure a window's rows and pack them into batches.
 
         Raises:
             DataError: a row cannot be read and its task does not skip.
         """
-        drawn, failures = [], []
-        for id in self.rows(window):
-            try:
-                drawn.append(self._drawn(id))
-            except DataError as cause:
-                failures.append(self._failed(id, cause))
-        order = np.random.Generator(np.random.SFC64(mix(self.seed, "order", window))).permutation(len(drawn))
-        batches = self._packed([drawn[i] for i in order])
-        return WindowPlan(batches=tuple(map(tuple, self._even(batches))), failures=tuple(failures))
+        units = self.draws.rows(at)
+        sizes: dict[int, list[Drawn]] = {}
+        bad: list[RowId] = []
+        info = get_worker_info()
+        first = len(units) * info.id // info.num_workers if info else 0  # other workers begin elsewhere
+        for number in (*range(first, len(units)), *range(first)):
+            sizes[number] = [drawn for drawn in map(self._drawn, units[number]) if isinstance(drawn, Drawn)]
+            found = {drawn.id for drawn in sizes[number]}
+            bad += [id for id in units[number] if id not in found]
+        order = np.random.Generator(np.random.SFC64(mix(self.seed, "order", at.window))).permutation(len(units))
+        rows = [sizes[i] for i in order if sizes[i]]
+        filled = fill(
+            [(unit, [row.size for row in unit]) for unit in rows],
+            tokens=self.batch_tokens,
+            rows=self.batch_rows,
+            padded=bool(self.padded),
+        )
+        batches = [[row for unit in batch for row in unit] for batch in filled]
+        return WindowPlan(at=at, batches=tuple(map(tuple, self._even(batches))), bad=tuple(sorted(bad)))
 
     def batches(self, start: Position, rank: int = 0, *, worker: int = 0, workers: int = 1) -> Iterator[Batch]:
         """This rank's batches from a position on; with several loader workers, every `workers`-th of them."""
-        window, first, number = start.window, start.step, 0
+        at, first, number = start._replace(step=0), start.step, 0
         while True:
-            plan = self.planned(window)
+            plan = self.planned(at)
             steps = len(plan.batches) // self.ranks
             for step in range(first, steps):
                 if number % workers == worker:
-                    yield self._batch(plan, window, step, rank, last=step == steps - 1)
+                    yield self._batch(plan, step, rank, last=step == steps - 1)
                 number += 1
-            window, first = window + 1, 0
+            at, first = self.draws.following(at, steps), 0
 
-    def planned(self, window: int) -> WindowPlan:
+    def planned(self, at: Position) -> WindowPlan:
         """The plan of a window, kept while it is the latest: over few rows every epoch begins in the same window."""
-        if window not in self._latest:
-            plan = self.plan(window)
+        if at not in self._latest:
+            plan = self.plan(at)
             self._latest.clear()
-            self._latest[window] = plan
-        return self._latest[window]
+            self._latest[at] = plan
+        return self._latest[at]
 
-    def _batch(self, plan: WindowPlan, window: int, step: int, rank: int, *, last: bool) -> Batch:
+    def _batch(self, plan: WindowPlan, step: int, rank: int, *, last: bool) -> Batch:
         examples: list[Example] = []
-        failures = list(plan.failures) if step == 0 and rank == 0 else []
-        for row in plan.batches[step * self.ranks + rank]:
+        failures = self._left_out(plan) if step == 0 and rank == 0 else []
+        rows = plan.batches[step * self.ranks + rank]
+        for row in rows:
             try:
                 examples.append(self._example(row))
             except DataError as cause:
                 failures.append(self._failed(row.id, cause))
-        batch = pack(examples, self.readers, padded=self.padded)
-        after = Position(window + 1, 0) if last else Position(window, step + 1)
-        return replace(batch, position=(window, step), after=(after.window, after.step), failures=tuple(failures))
+        padded = void_share([row.size for row in rows]) < PAYS if self.padded is None else self.padded
+        batch = pack(examples, self.readers, padded=padded)
+        after = self.draws.following(plan.at, len(plan.batches) // self.ranks) if last else None
+        return replace(
+            batch,
+            position=(plan.at.window, step),
+            after=after or plan.at._replace(step=step + 1),
+            failures=tuple(failures),
+            budget=self.batch_tokens,
+        )
 
-    def _drawn(self, id: RowId) -> Drawn:
-        reader, bound = self.readers[id.task], self.tasks[id.task]
-        row = bound.read("train", id.row)
-        wording = reader.draw(id, self.seed, "train")
-        sketch, _ = reader.sketch(row, wording)
-        return Drawn(id, wording, sketch, sum(sketch.rows()))
+    def _left_out(self, plan: WindowPlan) -> list[Failure]:
+        """Why rows of a window were left out; they are read again for their causes."""
+        failures = []
+        for id in plan.bad:
+            try:
+                self._measured(id, self.readers[id.task].draw(id, self.seed, "train"))
+                cause = DataError("it could not be read when its window was planned, but can be now")
+            except DataError as found:
+                cause = found
+            failures.append(self._failed(id, cause))
+        return failures
+
+    def _drawn(self, id: RowId) -> Drawn | None:
+        """The row with its size; None when it cannot be read and its task skips such rows."""
+        wording = self.readers[id.task].draw(id, self.seed, "train")
+        known = self.lengths.get(id.task, id.row, wording)
+        if known is not None:
+            return Drawn(id, wording, known)
+        try:
+            if self.lengths.known_bad(id.task, id.row, wording):
+                return None
+            size = self._measured(id, wording)
+        except DataError as cause:
+            self._failed(id, cause)
+            self.lengths.put(id.task, id.row, wording, None)
+            return None
+        self.lengths.put(id.task, id.row, wording, size)
+        return Drawn(id, wording, size)
+
+    def _measured(self, id: RowId, wording: int) -> Size:
+        sketch, _ = self.readers[id.task].sketch(self.tasks[id.task].read("train", id.row), wording)
+        return Size(*sketch.rows())
 
     def _example(self, row: Drawn) -> Example:
-        return self.readers[row.id.task].encode(row.sketch, row.id, wording=row.wording, seed=self.seed)
+        reader = self.readers[row.id.task]
+        sketch, _ = reader.sketch(self.tasks[row.id.task].read("train", row.id.row), row.wording)
+        return reader.encode(sketch, row.id, wording=row.wording, seed=self.seed)
 
     def _failed(self, id: RowId, cause: DataError) -> Failure:
         bound = self.tasks[id.task]
         if bound.task.on_error == "raise":
             raise bound.placed("train", id.row, cause) from cause
-        return Failure(id, bound.rows["train"].place(id.row), str(cause))
-
-    def _packed(self, rows: list[Drawn]) -> list[list[Drawn]]:
-        """Best fit in the drawn order: each row goes to the fullest batch that still has room for it."""
-        bins: list[_Bin] = []
-        open_bins: list[tuple[int, int]] = []
-        for row in rows:
-            size = row.sketch.rows()
-            if self.padded:
-                fits = (i for i, (_, n) in enumerate(open_bins) if bins[n].padded_with(size) <= self.batch_tokens)
-                at = next(fits, None)
-            else:
-                found = bisect_left(open_bins, (row.tokens, -1))
-                at = found if found < len(open_bins) else None
-            number = len(bins) if at is None else open_bins.pop(at)[1]
-            if at is None:
-                bins.append(_Bin())
-            bins[number].add(row, size)
-            if self.batch_rows is None or len(bins[number].rows) < self.batch_rows:
-                used = bins[number].padded_with() if self.padded else bins[number].tokens
-                insort(open_bins, (self.batch_tokens - used, number))
-        return [b.rows for b in bins]
+        return Failure.of(id, bound.rows["train"].place(id.row), cause)
 
     def _even(self, batches: list[list[Drawn]]) -> list[list[Drawn]]:
         """A multiple of the ranks: the largest batches are halved; with too few rows some batches stay empty."""
@@ -217,3 +220,10 @@ class Stream:
             batches[largest], half = whole[: len(whole) // 2], whole[len(whole) // 2 :]
             batches.append(half)
         return batches
+
+
+def fixed(shares: Mapping[str, float]) -> Shares:
+    """Constant shares."""
+    return Shares(
+        parts=tuple(Leaf(name=n, weight=Curve.of(v, f"the share of `{n}`"), rows=1) for n, v in shares.items())
+    )

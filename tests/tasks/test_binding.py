@@ -92,7 +92,7 @@ def test_columns_that_may_be_lacking(line):
         (
             ["a"],
             {"strategy": "random"},
-            'strategy must be "weights", "proportional" or "round_robin", but is \'random\'',
+            'strategy must be one of "weights", "proportional", "round_robin", "all", but is \'random\'',
         ),
         (["a"], {"temperature": 0}, "temperature must be above 0, but is 0"),
     ],

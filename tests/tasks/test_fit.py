@@ -11,10 +11,9 @@ import torch
 import omniline as ol
 from omniline.core.errors import ConfigError
 from omniline.core.example import RowId
-from omniline.tasks.ledger import report_failures, summary
+from omniline.tasks.ledger import Failure, Ledger, report, summary
 from omniline.tasks.memory import keep_pages
 from omniline.tasks.progress import Progress
-from omniline.tasks.stream import Failure
 
 SMALL = "ofa-tiny,width=16,heads=2,ffn=16,encoder_layers=1,decoder_layers=1,positions=128"
 QUIET = {"enable_progress_bar": False, "limit_val_batches": 0}
@@ -125,7 +124,7 @@ def test_an_epoch_is_one_pass_over_the_rows(small):
     data = ol.DataModule(ol.Task("t", "[TEXT:text] -> [TEXT:word]", train=rows), model=None, batch_rows=10)
     data.model = small.build(list(data.mixture))
     assert len(data.train_dataloader()) == pytest.approx(70, abs=2)
-    assert data.state_dict() == {"window": 0, "step": 0, "seed": 0}
+    assert data.state_dict() == {"window": 0, "step": 0, "began": 0, "drawn": [], "seed": 0}
 
 
 def failure(row, cause="broken", task="t"):
@@ -142,7 +141,7 @@ def test_the_ledger_counts_by_cause():
 
 
 def test_nothing_skipped_says_nothing(capfd):
-    report_failures([])
+    report(Ledger())
     assert capfd.readouterr().err == ""
 
 

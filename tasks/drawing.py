@@ -1,0 +1,108 @@
+"""Which rows a window draws: exact shares in the long run, each task's pass a permutation of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..core.example import RowId
+from ..core.seeding import mix, permuted
+from .binding import Bound
+from .shares import Shares, rounds
+
+WINDOW = 512
+
+
+class Position(NamedTuple):
+    """Where the stream stands: the next batch is number `step` of window `window`.
+
+    Shares that change over steps depend on what came before; then the window's beginning is part of the position.
+
+    Attributes:
+        began: batches of this rank before the window.
+        drawn: rows that each task, in the order of their names, should have drawn before the window; fractions are
+            owed. Empty for constant shares.
+    """
+
+    window: int = 0
+    step: int = 0
+    began: int = 0
+    drawn: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """The rows of every window.
+
+    Attributes:
+        tasks: the bound tasks by name.
+        shares: how often each comes.
+        seed: of the shuffles.
+        window: rows that a window draws.
+        accumulate: batches of an optimiser step, in which shares are told.
+        rounds: whether rows come in rounds of all tasks.
+    """
+
+    tasks: Mapping[str, Bound]
+    shares: Shares
+    seed: int
+    window: int = WINDOW
+    accumulate: int = 1
+    rounds: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The tasks in their order."""
+        return sorted(self.tasks)
+
+    def rows(self, at: Position) -> list[list[RowId]]:
+        """The rows of a window in units that stay together: single rows, or rounds."""
+        before, after = self.ends(at)
+        drawn = {
+            name: [self._row(name, draw) for draw in range(round_half(first), round_half(last))]
+            for name, first, last in zip(self.names, before, after, strict=True)
+        }
+        if not self.rounds:
+            return [[id] for ids in drawn.values() for id in ids]
+        each = rounds(self.shares.at(at.began // self.accumulate))
+        queues = {name: iter(drawn[name]) for name in each}
+        count = len(next(iter(drawn[name] for name in each))) // next(iter(each.values()))
+        return [[next(queues[name]) for name, rows in each.items() for _ in range(rows)] for _ in range(count)]
+
+    def ends(self, at: Position) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Rows that each task should have drawn before a window and after it."""
+        shares = self.shares.at(at.began // self.accumulate)
+        added = [shares.get(name, 0.0) * self.window for name in self.names]
+        if self.rounds:
+            each = rounds(shares)
+            count = max(1, round(self.window / sum(each.values())))
+            added = [float(count * each.get(name, 0)) for name in self.names]
+        if self.shares.constant:
+            return tuple(at.window * n for n in added), tuple((at.window + 1) * n for n in added)
+        before = at.drawn or (0.0,) * len(added)
+        return before, tuple(b + n for b, n in zip(before, added, strict=True))
+
+    def following(self, at: Position, steps: int) -> Position:
+        """The position after a window of so many batches of this rank."""
+        if self.shares.constant:
+            return Position(at.window + 1)
+        return Position(at.window + 1, 0, at.began + steps, self.ends(at)[1])
+
+    def _row(self, name: str, draw: int) -> RowId:
+        if not self.tasks[name].rows["train"].finite:
+            return RowId(name, draw, 0)
+        size = self.tasks[name].size("train")
+        epoch, place = divmod(draw, size)
+        return RowId(name, permuted(place, size, mix(self.seed, "shuffle", name, epoch)), epoch)
+
+
+def round_half(value: float) -> int:
+    """The nearest whole number, halves up."""
+    return int(value + 0.5)
+
+
+def all_rows(units: list[list[RowId]]) -> Iterator[RowId]:
+    """The rows of all units."""
+    for unit in units:
+        yield from unit
