@@ -18,33 +18,51 @@ class Audio(Adapter):
 
     modality = "AUDIO"
     predicts = "values"
-    codec = ""
-    port = ""
+    codec = "omniline.plugins.audio.codec:AudioCodec"
+    port = "omniline.plugins.audio.port:AudioPort"
     loss = "mel"
     decoder = "mel"
 
     sample_rate: int = setting(16_000, at_least=1_000, at_most=192_000, data_only=True, help="samples a second")
-    max_seconds: float = setting(30.0, at_least=0.1, at_most=3600.0, data_only=True, help="longest sound")
-    features: Literal["fbank", "log_mel"] = setting("fbank", data_only=True, help="what a frame holds")
+    max_seconds: float = setting(
+        30.0, at_least=0.1, at_most=3600.0, data_only=True, help="longest sound; what is read is cut to it"
+    )
+    sampling: Literal["start", "clip"] = setting(
+        "start", data_only=True, help="which piece of a longer sound: its start, or a random one (the middle one)"
+    )
+    features: Literal["log_mel", "fbank"] = setting(
+        "log_mel", data_only=True, help="what a frame holds; sounds can be made of log_mel alone"
+    )
     bands: int = setting(80, at_least=8, at_most=512, help="mel bands of a frame")
     window: float = setting(0.025, at_least=0.001, at_most=1.0, data_only=True, help="length of a frame in seconds")
     hop: float = setting(0.01, at_least=0.001, at_most=1.0, data_only=True, help="seconds from frame to frame")
     n_frames_per_step: int = setting(4, at_least=1, at_most=64, help="frames that one token stands for")
     use_mask: bool = setting(False, data_only=True, sides=("source",), help="hide bands and times in training")
-    speeds: tuple[str, ...] = setting(("1.0",), data_only=True, help="factors of speed, one drawn in training")
-    normalise: Literal["none", "utterance"] = setting("utterance", data_only=True, help="what is scaled to mean 0")
+    speeds: tuple[str, ...] = setting(
+        ("1.0",), data_only=True, sides=("source",), help="factors of speed, one drawn in training"
+    )
+    normalise: Literal["none", "fixed", "utterance"] = setting(
+        "utterance",
+        data_only=True,
+        help="how frames are scaled: not, by fixed numbers, or each band of a sound; made ones by fixed numbers",
+    )
+    prenet_dropout: float = setting(
+        0.5, at_least=0, at_most=0.95, help="share of the prenet that is dropped, at predicting too"
+    )
+    postnet: int = setting(128, at_least=0, at_most=4096, help="channels of the postnet; 0 for none")
 
     def tokens(self) -> Tokens:
-        return Tokens(1, max(1, ceil(self.max_seconds / self.hop / self.n_frames_per_step)))
+        frames = ceil(round(self.max_seconds * self.sample_rate) / max(1, round(self.hop * self.sample_rate)))
+        return Tokens(1, max(1, ceil(frames / self.n_frames_per_step)))
 
     def tensors(self) -> tuple[TensorSpec, ...]:
-        return (TensorSpec("frames", "float32", ("n", self.n_frames_per_step * self.bands)),)
+        return (TensorSpec("frames", "float16", ("n", self.bands)),)
 
 
 class Mel(Decoder):
     """Frame after frame until the stop of the sound."""
 
-    build = ""
+    build = "omniline.plugins.audio.mel_search:MelSearch"
     needs = ("values",)
     modalities = ("AUDIO",)
 
