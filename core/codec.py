@@ -67,6 +67,8 @@ class Encoded:
             text-like values, which are placed by their running index.
         mutual: on the target side its rows see each other both ways, and each is predicted from its own hidden state
             instead of that of the row before it; denoising works so.
+        parts: of a value that holds others (a conversation with pictures) its stretches in order, each with its
+            modality; `rows` counts them all, and `tensors` is empty.
     """
 
     rows: int
@@ -75,6 +77,7 @@ class Encoded:
     roles: Array | None = None
     grid: Array | None = None
     mutual: bool = False
+    parts: tuple[tuple[str, Encoded], ...] = ()
 
 
 class Codec(Protocol):

@@ -160,9 +160,8 @@ class Machine:
                 self._force(step, active, path)
 
     def _force(self, step: Forced, active: Tensor, path: tuple[int, ...]) -> None:
-        rows = self.given.rows(step, self.ports[step.kind], path=path, active=active.tolist())
-        if rows is not None:
-            self.tape.push(rows.x, step.kind, rows.counts)
+        for kind, rows in self.given.runs(step, self.ports, path=path, active=active.tolist()):
+            self.tape.push(rows.x, kind, rows.counts)
 
     def _decode(self, step: Decode, active: Tensor, path: tuple[int, ...], *, last: bool) -> None:
         found = self._find(step, active, path, last=last)

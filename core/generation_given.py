@@ -28,11 +28,27 @@ class GivenValues:
         self.values = values
         self.device = device
 
-    def rows(self, step: Forced, port: Port, *, path: Sequence[int], active: Sequence[bool]) -> Rows | None:
-        """The rows of one step at one place of its groups; None when no active stream has any."""
+    def runs(
+        self, step: Forced, ports: Sequence[Port], *, path: Sequence[int], active: Sequence[bool]
+    ) -> Iterator[tuple[int, Rows]]:
+        """The rows of one step at one place of its groups, as runs of one port each.
+
+        Values that hold others are fed part by part: run j of every stream, port by port, since streams differ in what
+        stands where.
+        """
         found = [
             value_at(value, path) if live else None for value, live in zip(self.values[step.key], active, strict=True)
         ]
+        parts = [parts_of(value, step) for value in found]
+        for place in range(max(map(len, parts), default=0)):
+            here = [part[place] if place < len(part) else (-1, None) for part in parts]
+            for kind in sorted({kind for kind, _ in here} - {-1}):
+                rows = self._rows([value if own == kind else None for own, value in here], ports[kind])
+                if rows is not None:
+                    yield kind, rows
+
+    def _rows(self, found: Sequence[Encoded | None], port: Port) -> Rows | None:
+        """Each stream's value of one port as rows; None when no stream has any."""
         counts = [0 if value is None else value.rows for value in found]
         distinct = {id(value): value for value in found if value is not None and value.rows}
         if not distinct:
@@ -83,6 +99,15 @@ class GivenValues:
             else:
                 total += max((v.rows for given in self.values[step.key] for v in leaves(given)), default=0)
         return total
+
+
+def parts_of(value: Encoded | None, step: Forced) -> list[tuple[int, Encoded]]:
+    """A value's stretches with the ports that embed them; itself when it holds no others."""
+    if value is None:
+        return []
+    if not value.parts:
+        return [(step.kind, value)]
+    return [(step.held.get(modality, step.kind), part) for modality, part in value.parts]
 
 
 def descend(value: Given, path: Sequence[int]) -> Given:

@@ -6,7 +6,7 @@ A program belongs to a wording and knows no values; the values that a call gives
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .codec import Encoded
 from .networks import DecoderSearch
@@ -27,10 +27,12 @@ class Forced:
     Attributes:
         key: under which the values are passed; a slot's index, or -1, -2, ... for prompts in reading order.
         kind: the port that embeds them, as in `Layout.kinds`.
+        held: the ports of what the values hold (`Encoded.parts`), by modality.
     """
 
     key: int
     kind: int
+    held: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Decode:
         limit: most rows, end mark included; for values without an end, exactly so many.
         decoder: how the value is found.
         trie: the closed set over the port's tokens, end mark included; it then rules the length, not `limit`.
+        end: the token that ends the value where it is not the port's own.
     """
 
     slot: int
@@ -54,6 +57,7 @@ class Decode:
     limit: int
     decoder: DecoderSearch
     trie: Trie | None = None
+    end: int | None = None
 
     @property
     def most(self) -> int:
@@ -93,12 +97,12 @@ def walk_steps(steps: Sequence[Step]) -> Iterator[Step]:
             yield from walk_steps(step.steps)
 
 
-def make_program(steps: Sequence[PlanStep], slots: Mapping[int, Forced | Decode], *, prompt_kind: int) -> Program:
+def make_program(steps: Sequence[PlanStep], slots: Mapping[int, Step | Sequence[Step]], *, prompt_kind: int) -> Program:
     """The program of a wording's target side.
 
     Args:
         steps: `Alternative.target`; of a ranking the first branch is taken.
-        slots: what becomes of each target slot.
+        slots: what becomes of each target slot, one step or several.
         prompt_kind: the port of prompts.
 
     >>> make_program((Prompt("a"), Use(1)), {1: Forced(key=1, kind=2)}, prompt_kind=0).prompts
@@ -112,7 +116,8 @@ def make_program(steps: Sequence[PlanStep], slots: Mapping[int, Forced | Decode]
                 prompts.append(part.text)
                 yield Forced(key=-len(prompts), kind=prompt_kind)
             elif isinstance(part, Use):
-                yield slots[part.slot]
+                found = slots[part.slot]
+                yield from (found if isinstance(found, Sequence) else (found,))
             elif isinstance(part, Branch):
                 yield from flatten(part.branches[0])
             else:

@@ -13,6 +13,7 @@ from typing import Any
 from .adapter import Adapter
 from .catalog import Catalog
 from .errors import PluginError
+from .holding import held_of
 from .near import nearest
 from .plan import Part, Plan, SlotPlan
 from .settings import Declaration, Value, settings_of
@@ -121,9 +122,9 @@ def port_table(plans: Iterable[Plan], catalog: Catalog, known: Iterable[PortSpec
     wanted: dict[tuple[object, ...], PortSpec] = {}
     for plan in plans:
         specs = [port_of(plan.prompt, None, catalog)] if plan.prompt.name else []
-        specs += [
-            port_of(slot.adapter, slot.closed_set, catalog) for wording in plan.alternatives for slot in wording.slots
-        ]
+        for slot in (slot for wording in plan.alternatives for slot in wording.slots):
+            specs.append(port_of(slot.adapter, slot.closed_set, catalog))
+            specs += [port_of(part, None, catalog) for part in held_of(slot, catalog).values()]
         wanted.update({spec.key: spec for spec in specs})
     have = {spec.key for spec in table}
     for spec in sorted(wanted.values(), key=lambda s: (s.name, repr(s.key))):
@@ -175,10 +176,10 @@ def kind_of(table: tuple[PortSpec, ...], spec: PortSpec) -> int:
     )
 
 
-def make_codec(adapter: Adapter, name: str, assets: Mapping[str, Any]) -> Any:
-    """An adapter's codec, with its settings and the assets that it asks for."""
+def make_codec(adapter: Adapter, name: str, assets: Mapping[str, Any], **more: Any) -> Any:
+    """An adapter's codec, with its settings and the assets that it asks for, and `more` keywords."""
     made = working_half(adapter.codec, f"the codec of the adapter `{name}`")
-    return made(**adapter.settings(), **{asset: assets[asset] for asset in adapter.assets})
+    return made(**adapter.settings(), **{asset: assets[asset] for asset in adapter.assets}, **more)
 
 
 def make_port(spec: PortSpec, width: int, assets: Mapping[str, Any]) -> Any:

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .adapter import Adapter
 from .catalog import Catalog
 from .codec import Mode, Reading
+from .conversing import Held
 from .encoding import Prompts, RowEncoder, SlotReader, WordingReader
 from .errors import ConfigError
-from .example import Example, Piece, RowId, Stream
+from .example import Example, RowId, Stream
+from .holding import held_of
 from .leading import followed_slot
 from .loss import Loss
 from .parts import PortSpec, adapter_of, declared, kind_of, make_codec, port_of, working_half
-from .plan import Alternative, Plan, Prompt, Side, SlotPlan, uses, walk
+from .plan import Alternative, Part, Plan, Prompt, SlotPlan, uses, walk
 from .seeding import mix
 from .sketch import START, Item, Sketch, Unroller, fit_context
 from .trie import Trie
@@ -85,6 +88,8 @@ class Reader:
     def _kept(self, reader: WordingReader) -> int:
         """What a joined context keeps for the target: its most, or half."""
         assert isinstance(self.context, int), "two sides with a context each keep nothing for each other"
+        if not reader.wording.source:
+            return self.context
         slots = [reader.slots[index].slot for index in uses(reader.wording.target)]
         most = [self.context if slot.depth else slot.budget.most or self.context for slot in slots]
         prompts = [self.prompt_rows(step.text) for step in walk(reader.wording.target) if isinstance(step, Prompt)]
@@ -121,16 +126,12 @@ class Reader:
             seed=mix(seed, self.task, id.row, id.epoch),
         )
         source = [] if encoder.drops_source() else sketch.source
-        laid = [_pieces(encoder.beside({"source": sketch.source}), source, "source")]
+        laid = [encoder.beside({"source": sketch.source}).pieces(source, "source")]
         for target in sketch.targets:
-            laid.append(_pieces(encoder.beside({"source": sketch.source, "target": target}), target, "target"))
+            laid.append(encoder.beside({"source": sketch.source, "target": target}).pieces(target, "target"))
         if reader.wording.arrow == "<->":
             return Example(id, wording, (Stream(laid[0], []), Stream(laid[1], [])))
         return Example(id, wording, tuple(Stream(laid[0], target) for target in laid[1:]))
-
-
-def _pieces(encoder: RowEncoder, items: list[Item], side: Side) -> list[Piece]:
-    return [encoder.piece(item, place, side) for place, item in enumerate(items)]
 
 
 def make_reader(
@@ -197,8 +198,13 @@ def _slot_reader(
     tries: list[Trie],
 ) -> SlotReader:
     adapter = adapter_of(slot, catalog)
+    assets = {"tokenizer": tokenizer, "closed_set": slot.closed_set}
+    parts = held_of(slot, catalog)
+    if parts and slot.closed_set is not None:
+        raise ConfigError(f"slot `{slot.name}`: {slot.modality} has no closed set: its answers are open")
     try:
-        codec = make_codec(adapter, slot.adapter.name, {"tokenizer": tokenizer, "closed_set": slot.closed_set})
+        held = {name: _held(part, catalog, assets) for name, part in parts.items()}
+        codec = make_codec(adapter, slot.adapter.name, assets, **({"held": held} if held else {}))
     except (TypeError, ValueError) as cause:
         raise ConfigError(f"slot `{slot.name}`: {cause}") from cause
     trie, members = -1, frozenset[str]()
@@ -216,4 +222,12 @@ def _slot_reader(
         cuttable=adapter.cuttable,
         trie=trie,
         members=members,
+        held={name: kind_of(table, port_of(part, None, catalog)) for name, part in parts.items()},
     )
+
+
+def _held(part: Part, catalog: Catalog, assets: Mapping[str, Any]) -> Held:
+    """What reads a kind that a slot's values may hold."""
+    adapter = declared(part, catalog)
+    assert isinstance(adapter, Adapter), "checked where the part was made"
+    return Held(codec=make_codec(adapter, part.name, assets), follows=adapter.follows)

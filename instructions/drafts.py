@@ -8,7 +8,8 @@ from typing import Literal
 
 from ..core.adapter import Adapter
 from ..core.catalog import Catalog
-from ..core.errors import Fix, Label, Span
+from ..core.errors import Fix, Label, OmnilineError, Span
+from ..core.holding import held_names, held_parts
 from ..core.loss import ObjectiveKind
 from ..core.modality import Modality, TensorSpec, Tokens
 from ..core.plan import Part, Side
@@ -303,17 +304,14 @@ class Drafting:
         if not isinstance(kinds, tuple):
             return (), ()
         written = next((a for a in slot.attributes if a.key in ("holds", "adapter.holds")), None)
-        names = tuple(dict.fromkeys(["TEXT", *(str(kind).upper() for kind in kinds)]))
-        parts: list[Part] = []
-        for name in names:
-            span = written.value_span if written else slot.type_span
-            found = find(self.catalog, "modalities", name, span, self.findings)
-            if found is None:
-                continue
-            part = default_reader(self.catalog, name, span, self.findings)
-            if part:
-                parts.append(part)
-        return names, tuple(parts)
+        span = written.value_span if written else slot.type_span
+        try:
+            names = held_names(kinds)
+            known = [find(self.catalog, "modalities", name, span, self.findings) for name in names]
+            return names, tuple(held_parts(kinds, self.catalog).values()) if all(known) else ()
+        except OmnilineError as error:
+            self.findings.error("OL220", str(error), span)
+            return (), ()
 
 
 def _default(declared: Adapter | type[Adapter], what: Literal["loss", "decoder"]) -> str | None:

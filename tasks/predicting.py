@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..core.batch import Batch
-from ..core.codec import Encoded, Mode, Reading
+from ..core.codec import Mode
 from ..core.conversing import continues
 from ..core.encoding import RowEncoder, SlotReader
 from ..core.errors import ConfigError, DataError
@@ -24,12 +23,12 @@ from ..core.packing import pack
 from ..core.plan import Branch, Prompt, Repeat, SlotPlan, Step, uses, walk
 from ..core.port import Port
 from ..core.reader import Reader
-from ..core.rows import is_absent, is_list, missing_column, read_path
+from ..core.rows import is_absent, read_path
 from .binding import note_place
-from .continuing import ALL, answer_room, continued, continued_step, end_of, forced_step, opening
+from .forcing import ALL, answer_room, continued, continued_step, end_of, forced, forced_step, opening
 from .guiding import Negative, is_guided, known_values, negative_of, shadow_examples
+from .ledger import Failure
 from .searching import make_searches
-from .stream import Failure
 
 if TYPE_CHECKING:
     from .model import Model
@@ -99,7 +98,7 @@ class Predictor:
             except DataError as cause:
                 if self.on_error != "skip":
                     raise note_place(DataError(f"row {number}: {cause}"), self.reader.plan) from cause
-                self.failures.append(Failure(RowId(self.reader.task, number), f"row {number}", str(cause)))
+                self.failures.append(Failure.of(RowId(self.reader.task, number), f"row {number}", cause, "predict"))
         out: list[Output | None] = [None] * len(rows)
         with torch.inference_mode():
             for numbers in self._batches(examples):
@@ -313,30 +312,12 @@ class Predictor:
             given[-1 - number] = [self.reader.prompts[text]] * len(rows)
         for reader in self.slots:
             if reader.slot.side == "target" and reader.slot.given:
-                given[reader.slot.index] = [self._forced(row, reader) for row in rows]
+                given[reader.slot.index] = [forced(row, reader, depth=self._depth(reader)) for row in rows]
             elif reader.slot.index in self.rooms and continues(reader.codec):
                 total = self.rooms[reader.slot.index]
                 limit, depth = total - answer_room(total, self.most_tokens), self._depth(reader)
                 given[reader.slot.index] = [opening(row, reader, depth=depth, limit=limit) for row in rows]
         return given
-
-    def _forced(self, row: Mapping[str, Any], reader: SlotReader) -> Given:
-        value = read_path(row, reader.slot.path)
-        if is_absent(value):
-            if reader.slot.optional:
-                return None
-            raise DataError(
-                f"slot `{reader.slot.name}` has `no_loss`, so its value must be given: "
-                + missing_column(reader.slot.path, tuple(row))
-            )
-        return self._forced_value(value, reader, self._depth(reader))
-
-    def _forced_value(self, value: Any, reader: SlotReader, depth: int) -> Given:
-        if depth and is_list(value):
-            return [self._forced_value(item, reader, depth - 1) for item in value]
-        limit = reader.slot.limit
-        encoded: Encoded = reader.codec.encode(value, Reading(side="target", mode="predict", limit=limit))
-        return replace(encoded, labels={})
 
 
 def first_branches(steps: tuple[Step, ...]) -> tuple[Step, ...]:

@@ -50,7 +50,7 @@ class Text(Adapter):
 
 
 class Struct(Adapter):
-    """Tables, triples, mappings and database schemas, written out as text."""
+    """Tables, mappings, triples, grids and database schemas, written out as text."""
 
     modality = "STRUCT"
     predicts = "tokens"
@@ -58,9 +58,22 @@ class Struct(Adapter):
     port = TEXT_PORT
     assets = ("tokenizer",)
     cuttable = True
+    follows = ("TEXT",)
+    follows_by = "question"
+    follows_nearest = False
 
-    form: Literal["table", "rows", "mapping", "text"] = setting(
-        "table", data_only=True, help="what a prediction becomes: lists, mappings by the first row, one mapping, text"
+    form: Literal["auto", "table", "rows", "mapping", "graph", "grid", "schema", "text"] = setting(
+        "auto",
+        data_only=True,
+        help="what values are: lists of cells, mappings by the first row, one mapping, triples, a sudoku, a database",
+    )
+    row_sign: str = setting("|", data_only=True, help="stands between rows")
+    cell_sign: str = setting(":", data_only=True, help="stands between cells")
+    question: str | None = setting(
+        None, data_only=True, sides=("source",), help="the TEXT slot whose words are looked for in a database's cells"
+    )
+    likeness: int = setting(
+        100, at_least=50, at_most=100, data_only=True, help="how alike a cell and those words must be, in percent"
     )
     uncased: bool = setting(False, data_only=True, help="lower-case the text")
     mask_ratio: float = setting(
@@ -122,22 +135,28 @@ class Category(Adapter):
 
 
 class Chat(Adapter):
-    """A conversation; its codec gives each token a role, so that only the wanted turns are supervised."""
+    """A conversation: what the assistant says is learnt, all else is given. Its turns may hold other kinds."""
 
     modality = "CHAT"
     predicts = "tokens"
-    codec = ""
+    codec = "omniline.plugins.language.chat:ChatCodec"
     port = TEXT_PORT
     assets = ("tokenizer",)
+    cuttable = True
 
     holds: tuple[str, ...] = setting(
         ("text",),
-        choices=("text", "image", "video", "audio", "motion", "box", "struct", "phone"),
         data_only=True,
-        help="what may stand in turns",
+        help='what may stand in turns, as in `image|audio`; with settings `"image,size=64,patch=8"`',
     )
-    supervise: Literal["assistant", "last"] = setting(
-        "assistant", data_only=True, help="supervised are all turns of the assistant, or its last one"
+    train_on: Literal["all", "last"] = setting(
+        "all", data_only=True, help="supervised are all turns of the assistant, or its last one"
+    )
+    format: Literal["chatml", "plain"] = setting(
+        "chatml", data_only=True, help="how turns are written: `<|im_start|>role`, or `role:`"
+    )
+    thinking: Literal["keep", "drop"] = setting(
+        "keep", data_only=True, help="what becomes of `<think> ... </think>` in what the assistant says"
     )
 
     def tokens(self) -> Tokens:

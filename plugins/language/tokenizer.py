@@ -100,6 +100,10 @@ class Tokenizer(ABC):
             self._recent.put(text, found)
         return found
 
+    def special(self, name: str) -> int | None:
+        """The id of a mark that no text is cut into, such as "<|im_start|>"; None when there is none of that name."""
+        return None
+
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without marks.
 
@@ -213,6 +217,14 @@ class PieceTokenizer(Tokenizer):
     def decode(self, ids: Sequence[int]) -> str:
         marks = (self.end, self.mask)
         return str(self._inner.decode([int(i) for i in ids if i < self._known and i not in marks]))
+
+    def special(self, name: str) -> int | None:
+        return self._special.get(name)
+
+    @cached_property
+    def _special(self) -> dict[str, int]:
+        added = self._inner.get_added_tokens_decoder()
+        return {token.content: id for id, token in added.items() if token.special}
 
     def to_json(self) -> str:
         return self._content

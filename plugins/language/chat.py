@@ -1,0 +1,246 @@
+"""The codec of CHAT: conversations to tokens with roles, and what an assistant says back to a message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from ...core.codec import FORCED, SUPERVISED, Encoded, Reading
+from ...core.conversing import Held
+from ...core.near import nearest
+from ...core.seeding import mix
+from .chat_files import write_conversation
+from .chat_marks import Format, Marks, Stretch, Thinking, message_of, with_tools
+from .chat_turns import Content, Message, Turn, messages_of, read_turns
+from .masking import Ids
+from .tokenizer import Tokenizer
+
+Written = list[Stretch]
+NOTHING: Ids = np.zeros(0, dtype=np.int64)
+
+
+class ChatCodec:
+    """Conversations to tokens, each with its role.
+
+    Supervised are what the assistant says and the end marks of its turns, and nothing else. A conversation that exceeds
+    a limit loses its oldest exchanges whole: a user's turns with all that answers them. System turns and the last
+    exchange stay.
+
+    Args:
+        tokenizer: the model's.
+        held: what reads the kinds that may stand in turns, by modality; text needs none.
+        holds: the setting behind `held`.
+        train_on: "all" turns of the assistant are supervised, or its "last".
+        format: how turns are written.
+        thinking: "drop" leaves `<think> ... </think>` out of what the assistant says.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokenizer: Tokenizer,
+        held: Mapping[str, Held] | None = None,
+        holds: Sequence[str] = ("text",),
+        train_on: Literal["all", "last"] = "all",
+        format: Format = "chatml",
+        thinking: Thinking = "keep",
+    ) -> None:
+        self.held = dict(held or {})
+        self.train_on = train_on
+        self.marks = Marks(tokenizer, format=format, thinking=thinking)
+        self.end = self.marks.end
+
+    def measure(self, raw: Any, reading: Reading) -> int:
+        """The tokens of all turns; pictures and the like are measured, not read."""
+        messages, tools = messages_of(raw)
+        written = self._written(messages, tools)
+        rows = sum(self._size(one, reading) for one in written) - len(self.marks.between)
+        return rows if reading.limit is None else min(rows, reading.limit)
+
+    def encode(self, raw: Any, reading: Reading) -> Encoded:
+        """Read a conversation.
+
+        Raises:
+            TypeError, ValueError: no conversation, a kind that the slot does not hold, a part that cannot be read, or
+                a last exchange that exceeds the limit.
+        """
+        messages, tools = messages_of(raw)
+        turns = with_tools(read_turns(messages), tools)
+        written = self._fitting(turns, self._turns(turns), reading, spare=-len(self.marks.between))
+        stretches = [one for number, turn in enumerate(written) for one in (*self._gap(number), *turn)]
+        return self._encoded(stretches, reading)
+
+    def opening(self, raw: Any, reading: Reading) -> Encoded:
+        """All that comes before the answer: the turns up to the assistant's last, or all, and what opens its own.
+
+        Raises:
+            TypeError, ValueError: see `encode`.
+        """
+        messages, tools = messages_of(raw)
+        turns = with_tools(read_turns(_asked(messages)), tools)
+        head = self.marks.head("assistant")
+        written = self._fitting(turns, self._turns(turns), reading, spare=len(head))
+        stretches = [one for turn in written for one in (*turn, *self._gap(1))]
+        return self._encoded([*stretches, Stretch(head)], replace(reading, side="source"))
+
+    def decode(self, predicted: Mapping[str, torch.Tensor]) -> Message:
+        """What the assistant says, as a message."""
+        return message_of(self.marks.tokenizer.decode(predicted["tokens"].tolist()))
+
+    def continued(self, raw: Any, found: Message) -> list[Message]:
+        """The conversation with the message that was found in place of the assistant's last, or behind the rest."""
+        return [*_asked(messages_of(raw)[0]), found]
+
+    def save(self, value: Sequence[Message], stem: Path) -> Path:
+        """Write a conversation as JSON, pictures in it as files beside."""
+        return write_conversation(value, stem)
+
+    @staticmethod
+    def judged(value: Any) -> str:
+        """The text of the assistant's last turn."""
+        for message in reversed(messages_of(value)[0]):
+            if message["role"] == "assistant":
+                (turn,) = read_turns([message])
+                return "".join(content.value for content in turn.contents if content.modality == "TEXT")
+        return ""
+
+    def _written(self, messages: Sequence[Message], tools: Sequence[Any]) -> list[Written]:
+        return self._turns(with_tools(read_turns(messages), tools))
+
+    def _turns(self, turns: Sequence[Turn]) -> list[Written]:
+        """Every turn's stretches, kinds checked."""
+        last = max((number for number, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
+        out: list[Written] = []
+        for number, turn in enumerate(turns):
+            for content in turn.contents:
+                self._check(content)
+            learnt = turn.role == "assistant" and (self.train_on == "all" or number == last)
+            out.append(list(self.marks.write(turn, learnt=learnt)))
+        return out
+
+    def _check(self, content: Content) -> None:
+        if content.modality == "TEXT" or content.modality in self.held:
+            return
+        kind, names = content.modality.lower(), ["text", *(name.lower() for name in self.held if name != "TEXT")]
+        near = nearest(kind, ("text", "image", "video", "audio", *names))
+        fix = f"did you mean {near!r}?" if near and near != kind else f"write holds={'|'.join([*names[1:], kind])}"
+        raise ValueError(
+            f"{content.place} is of the type {kind!r}, but the slot holds {' and '.join(names)} alone; {fix}"
+        )
+
+    def _gap(self, number: int) -> list[Stretch]:
+        return [Stretch(self.marks.between)] if number else []
+
+    def _size(self, written: Written, reading: Reading) -> int:
+        """The tokens of a turn and of the gap behind it."""
+        return sum(self._measured(one, reading) for one in written) + len(self.marks.between)
+
+    def _measured(self, stretch: Stretch, reading: Reading) -> int:
+        if stretch.tokens is not None:
+            return len(stretch.tokens)
+        content = stretch.content
+        assert content is not None, "a stretch is tokens or a value"
+        how = Reading(mode=reading.mode, leader=None)
+        try:
+            return self.held[content.modality].codec.measure(content.value, how)
+        except (TypeError, ValueError, OSError) as cause:
+            raise ValueError(f"{content.place}: {cause}") from cause
+
+    def _fitting(self, turns: Sequence[Turn], written: list[Written], reading: Reading, *, spare: int) -> list[Written]:
+        """The turns that fit the limit beside `spare` more tokens.
+
+        Raises:
+            ValueError: what must stay does not fit.
+        """
+        if reading.limit is None:
+            return written
+        sizes = [self._size(one, reading) for one in written]
+        number, exchanges = 0, exchanges_of(turns, learning=spare < 0 and reading.side == "target")
+        kept = set(range(len(turns)))
+        while sum(sizes[i] for i in kept) + spare > reading.limit and number < len(exchanges) - 1:
+            kept -= set(exchanges[number])
+            number += 1
+        least = sum(sizes[i] for i in kept) + spare
+        if least > reading.limit:
+            raise ValueError(
+                f"the last exchange of the conversation takes {least:,} tokens with what the system says, but there is "
+                f"room for {reading.limit:,}; shorten it, or use a backbone with more `positions`"
+            )
+        return [written[i] for i in sorted(kept)]
+
+    def _encoded(self, stretches: Sequence[Stretch], reading: Reading) -> Encoded:
+        parts: list[tuple[str, Encoded]] = []
+        waiting: list[Stretch] = []
+        leads: list[tuple[str, Any]] = []
+        for stretch in stretches:
+            if stretch.tokens is not None:
+                waiting.append(stretch)
+                continue
+            assert stretch.content is not None, "a stretch is tokens or a value"
+            parts += [("TEXT", _text(waiting, reading))] if waiting else []
+            waiting = []
+            parts.append((stretch.content.modality, self._value(stretch.content, reading, len(parts), leads)))
+        parts += [("TEXT", _text(waiting, reading))] if waiting else []
+        if len(parts) == 1 and parts[0][0] == "TEXT":
+            return parts[0][1]
+        return Encoded(rows=sum(part.rows for _, part in parts), tensors={}, parts=tuple(parts))
+
+    def _value(self, content: Content, reading: Reading, number: int, leads: list[tuple[str, Any]]) -> Encoded:
+        """A value of another kind, read as the source side reads it; what it says of itself leads those behind it."""
+        held = self.held[content.modality]
+        leader = next((lead for kind, lead in reversed(leads) if kind in held.follows), None)
+        seed = mix(reading.seed, "part", number)
+        how = Reading(mode=reading.mode, seed=seed, leader=leader)
+        try:
+            if hasattr(held.codec, "lead"):
+                leads.append((content.modality, held.codec.lead(content.value, how)))
+            return held.codec.encode(content.value, how)
+        except (TypeError, ValueError, OSError) as cause:
+            raise ValueError(f"{content.place}: {cause}") from cause
+
+
+def exchanges_of(turns: Sequence[Turn], *, learning: bool = False) -> list[list[int]]:
+    """The turns in exchanges, by their numbers: a user's turns and all that answers them. System turns are in none.
+
+    For `learning`, what follows the assistant's last turn belongs to the exchange of that turn.
+
+    >>> exchanges_of([Turn(role=r, contents=()) for r in ("system", "user", "assistant", "user", "assistant")])
+    [[1, 2], [3, 4]]
+    """
+    found: list[list[int]] = []
+    spoken = [number for number, turn in enumerate(turns) if turn.role == "assistant"]
+    last = spoken[-1] if learning and spoken else len(turns)
+    before = ""
+    for number, turn in enumerate(turns):
+        if turn.role == "system":
+            continue
+        opens = turn.role == "user" and before != "user" and number < last
+        if opens or not found:
+            found.append([])
+        found[-1].append(number)
+        before = turn.role
+    return found
+
+
+def _asked(messages: list[Message]) -> list[Message]:
+    """The messages before the assistant's last turn, or all when it does not speak last."""
+    return messages[:-1] if messages[-1]["role"] == "assistant" else messages
+
+
+def _text(stretches: Sequence[Stretch], reading: Reading) -> Encoded:
+    tokens = np.concatenate([NOTHING, *(one.tokens for one in stretches if one.tokens is not None)])
+    if reading.side != "target":
+        return Encoded(rows=len(tokens), tensors={"tokens": tokens})
+    roles = np.concatenate(
+        [
+            np.full(len(one.tokens), SUPERVISED if one.learnt else FORCED, np.uint8)
+            for one in stretches
+            if one.tokens is not None
+        ]
+    )
+    return Encoded(rows=len(tokens), tensors={"tokens": tokens}, labels={"tokens": tokens.copy()}, roles=roles)

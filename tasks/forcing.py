@@ -1,0 +1,99 @@
+"""What is given of target slots at predicting: values of slots with `no_loss`, and what comes before an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..core.codec import Reading
+from ..core.conversing import continues
+from ..core.encoding import SlotReader
+from ..core.errors import DataError
+from ..core.generation import Answer
+from ..core.generation_program import Decode, Forced, Given
+from ..core.rows import is_absent, is_list, missing_column, read_path
+
+ALL = 1 << 20
+"""What a continued value wants of a room that it need not share."""
+
+
+def continued_step(found: Decode, reader: SlotReader) -> Decode | tuple[Forced, Decode]:
+    """A slot's steps: of one that is continued its opening and then the answer."""
+    return (forced_step(reader), found) if continues(reader.codec) else found
+
+
+def forced_step(reader: SlotReader) -> Forced:
+    """The step that feeds what is given of a slot."""
+    return Forced(key=reader.slot.index, kind=reader.kind, held=reader.held)
+
+
+def end_of(reader: SlotReader) -> int | None:
+    """The token that ends what is found of a continued value; None for the port's own."""
+    return int(reader.codec.end) if continues(reader.codec) else None
+
+
+def answer_room(total: int, most: int) -> int:
+    """What an answer may take of a value's room: `most`, or half when that is less.
+
+    >>> answer_room(1000, 256), answer_room(100, 256)
+    (256, 50)
+    """
+    return min(most, max(total // 2, 1))
+
+
+def forced(row: Mapping[str, Any], reader: SlotReader, *, depth: int) -> Given:
+    """The value of a slot with `no_loss`, nested as its groups are; None where an optional one is absent.
+
+    Raises:
+        DataError: it is missing.
+    """
+    value = read_path(row, reader.slot.path)
+    if is_absent(value):
+        if reader.slot.optional:
+            return None
+        raise DataError(
+            f"slot `{reader.slot.name}` has `no_loss`, so its value must be given: "
+            + missing_column(reader.slot.path, tuple(row))
+        )
+    return _forced(value, reader, depth)
+
+
+def _forced(value: Any, reader: SlotReader, depth: int) -> Given:
+    if depth and is_list(value):
+        return [_forced(item, reader, depth - 1) for item in value]
+    encoded = reader.codec.encode(value, Reading(side="target", mode="predict", limit=reader.slot.limit))
+    return replace(encoded, labels={})
+
+
+def opening(row: Mapping[str, Any], reader: SlotReader, *, depth: int, limit: int) -> Given:
+    """The rows that come before a row's answer, nested as its groups are.
+
+    Raises:
+        DataError: the value to continue is missing or cannot be read.
+    """
+    value = read_path(row, reader.slot.path)
+    if is_absent(value):
+        raise DataError(
+            f"slot `{reader.slot.name}`: what is to be continued must be given: "
+            + missing_column(reader.slot.path, tuple(row))
+        )
+    try:
+        return _opening(value, reader, depth, limit)
+    except (TypeError, ValueError, OSError) as cause:
+        raise reader.blame(cause) from cause
+
+
+def _opening(value: Any, reader: SlotReader, depth: int, limit: int) -> Given:
+    if depth and is_list(value):
+        return [_opening(item, reader, depth - 1, limit) for item in value]
+    found: Given = reader.codec.opening(value, Reading(side="target", mode="predict", limit=limit))  # type: ignore[attr-defined]
+    return found
+
+
+def continued(answer: Any, value: Any, reader: SlotReader, depth: int, decode: Callable[[Answer], Any]) -> Any:
+    """The whole values: what was given, each with the answer that was found for it."""
+    if isinstance(answer, list):
+        inner = value if depth else [value] * len(answer)
+        return [continued(a, v, reader, max(depth - 1, 0), decode) for a, v in zip(answer, inner, strict=True)]
+    return reader.codec.continued(value, decode(answer))  # type: ignore[attr-defined]
