@@ -1,0 +1,109 @@
+"""Sentences about rows of real tables: described triples, and answers that stand in a small table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from ..placements import checked_split
+from .questions import records_of
+
+HELD_OUT = 0.15
+SHOWN = 3
+"""Rows of the table that a question is asked about."""
+ASKED = {
+    "mpg": "mileage",
+    "cylinders": "number of cylinders",
+    "horsepower": "horsepower",
+    "weight": "weight",
+    "year": "year",
+    "origin": "origin",
+}
+
+
+def _part(rows: tuple[Mapping[str, str], ...], split: str) -> list[Mapping[str, str]]:
+    """The rows of one split, by a hash of their content; rows with missing cells are left out."""
+    held = checked_split(split) == "valid"
+    whole = [row for row in rows if all(row.values())]
+    return [row for row in whole if (hashlib.sha256(repr(row).encode()).digest()[0] < 256 * HELD_OUT) is held]
+
+
+class TableSentences:
+    """Triples about one thing and a sentence that tells them: columns `database` and `tgt`.
+
+    Things are cars, penguins and days; rows of the held-out part are never in training, the manners of telling are.
+
+    >>> row = TableSentences(split="train")[0]
+    >>> len(row["database"]) >= 3, len(row["tgt"].split()) > 5
+    (True, True)
+    """
+
+    def __init__(self, *, split: str, rows: int = 4000) -> None:
+        self.split, self.rows = checked_split(split), rows
+        self._parts = {name: _part(records_of(name), split) for name in MANNERS}
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < self.rows:
+            raise IndexError(f"the index must be in [0, {self.rows}), but is {index}")
+        draw = Random(f"sentences/{self.split}/{index}")
+        name = list(MANNERS)[index % len(MANNERS)]
+        row = dict(draw.choice(self._parts[name]))
+        subject, columns, sentence = draw.choice(MANNERS[name])
+        about = subject.format_map(row)
+        return {"database": [(about, c, row[c]) for c in columns], "tgt": sentence.format_map(row | {"about": about})}
+
+
+Manner = tuple[str, tuple[str, ...], str]
+MANNERS: dict[str, tuple[Manner, ...]] = {
+    "cars": (
+        ("{name}", ("origin", "year", "weight"), "the {about} is a car from {origin} of {year} that weighs {weight} pounds ."),
+        ("{name}", ("cylinders", "horsepower", "mpg"), "with {cylinders} cylinders and {horsepower} horsepower , the {about} "
+         "goes {mpg} miles a gallon ."),
+    ),
+    "penguins": (
+        ("{species} penguin", ("island", "sex", "body_mass_g"), "one {sex} {about} of {island} weighs {body_mass_g} grams ."),
+        ("{species} penguin", ("year", "bill_length_mm", "flipper_length_mm"), "in {year} one {about} was seen whose bill is "
+         "{bill_length_mm} and whose flipper is {flipper_length_mm} millimetres long ."),
+    ),
+    "weather": (
+        ("{date}", ("weather", "temp_min", "temp_max"), "on {about} there was {weather} at {temp_min} to {temp_max} degrees ."),
+        ("{date}", ("weather", "wind", "precipitation"), "the {weather} of {about} brought {precipitation} millimetres , and "
+         "wind of {wind} metres a second ."),
+    ),
+}  # fmt: skip
+
+
+class TableQuestions:
+    """A small table, a question about it and the answer in a sentence: columns `database`, `src`, `tgt` and `answer`.
+
+    >>> row = TableQuestions(split="train")[0]
+    >>> len(row["database"]), row["answer"] in row["tgt"]
+    (4, True)
+    """
+
+    def __init__(self, *, split: str, rows: int = 8000) -> None:
+        self.split, self.rows = checked_split(split), rows
+        self._cars = _part(records_of("cars"), split)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < self.rows:
+            raise IndexError(f"the index must be in [0, {self.rows}), but is {index}")
+        draw = Random(f"table questions/{self.split}/{index}")
+        shown = draw.sample(self._cars, SHOWN)
+        columns = draw.sample(list(ASKED), 2)
+        asked, column = draw.choice(shown), draw.choice(columns)
+        name, answer = asked["name"], asked[column]
+        return {
+            "database": [["name", *columns], *([row["name"], *(row[c] for c in columns)] for row in shown)],
+            "src": f"what is the {ASKED[column]} of the {name} ?",
+            "tgt": f"the {ASKED[column]} of the {name} is {answer} .",
+            "answer": answer,
+        }
