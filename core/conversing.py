@@ -45,10 +45,6 @@ class Continues(Protocol):
         """The whole value: what was given, with what `decode` made of the answer."""
         ...
 
-    def judged(self, value: Any) -> str:
-        """What metrics compare of a whole value, found or true: its last answer."""
-        ...
-
 
 def continues(codec: Any) -> bool:
     """Whether a codec's values are continued, see `Continues`."""

@@ -12,6 +12,7 @@ DEFAULT_METRICS: dict[str, tuple[str, ...]] = {
     "PHONE": ("wer",),
     "BOX": ("iou",),
     "STRUCT": ("struct_match",),
+    "CHAT": ("exact_match", "rouge_l"),
 }
 """What suits an open target slot of a modality; others are judged by what they predict."""
 

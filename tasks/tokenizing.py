@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.catalog import Catalog
@@ -60,9 +60,10 @@ def _first(rows: Rows, path: str) -> Iterator[Any]:
 
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        yield value
-    elif is_list(value):
-        for item in value:
+        if ";base64," not in value[:80]:
+            yield value
+    elif is_list(value) or isinstance(value, Mapping):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _strings(item)
 
 

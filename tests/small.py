@@ -22,6 +22,13 @@ def picture(seed: int, size: int = 20) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size + 3, 3), dtype=np.uint8))
 
 
+def talk(i: int) -> list[dict[str, object]]:
+    """A conversation, of every third row longer, in every other one with a picture."""
+    asked: object = [{"type": "image", "image": picture(i)}, f"and {i}?"] if i % 2 else f"what is {i}?"
+    more = [{"role": "user", "content": "sure?"}, {"role": "assistant", "content": "yes"}] if i % 3 == 0 else []
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": WORDS[i % 7]}, *more]
+
+
 def rows(count: int, least: int = 0) -> list[dict[str, object]]:
     """Rows with a column for every modality, of uneven lengths; no two alike."""
     out = []
@@ -43,6 +50,7 @@ def rows(count: int, least: int = 0) -> list[dict[str, object]]:
                 "boxes": boxes,
                 "names": names,
                 "deep": [names[: j + 1] for j in range(many)],
+                "talk": talk(i),
             }
         )
     return out
@@ -65,6 +73,8 @@ LINES = {
     "two outputs": "[TEXT:text] -> [TEXT:word] and [CATEGORY:label]",
     "given": "[TEXT:text] -> [TEXT:other,no_loss] [TEXT:word]",
     "ranking": "[TEXT:text] -> it is [TEXT:word] > [TEXT:other]",
+    "chat": '-> [CHAT:talk,format=plain,holds="image,size=16,patch=8"]',
+    "chat read": 'what was said? [CHAT:talk,format=plain,holds="image,size=16,patch=8"] -> [TEXT:word]',
     "match": "[IMAGE:img,size=16,patch=8] a picture <-> of [TEXT:word]",
 }
 

@@ -53,7 +53,11 @@ class ChatCodec:
         self.held = dict(held or {})
         self.train_on = train_on
         self.marks = Marks(tokenizer, format=format, thinking=thinking)
-        self.end = self.marks.end
+
+    @property
+    def end(self) -> int:
+        """The token that ends a turn."""
+        return self.marks.end
 
     def measure(self, raw: Any, reading: Reading) -> int:
         """The tokens of all turns; pictures and the like are measured, not read."""
@@ -100,9 +104,8 @@ class ChatCodec:
         """Write a conversation as JSON, pictures in it as files beside."""
         return write_conversation(value, stem)
 
-    @staticmethod
-    def judged(value: Any) -> str:
-        """The text of the assistant's last turn."""
+    def compared(self, value: Any) -> str:
+        """What metrics compare of a conversation, found or true: the text of the assistant's last turn."""
         for message in reversed(messages_of(value)[0]):
             if message["role"] == "assistant":
                 (turn,) = read_turns([message])

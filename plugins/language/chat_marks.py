@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -47,20 +48,23 @@ class Stretch(NamedTuple):
 
 
 class Marks:
-    """Writes turns.
-
-    Attributes:
-        end: the token that ends a turn.
-        between: the tokens between two turns.
-    """
+    """Writes turns by a tokenizer and a form."""
 
     def __init__(self, tokenizer: Tokenizer, *, format: Format, thinking: Thinking) -> None:
         self.tokenizer = tokenizer
         self.form = FORMS[format]
         self.thinking = thinking
-        end = tokenizer.special(self.form.end) if self.form.end else None
-        self.end = tokenizer.end if end is None else end
-        self.between = tokenizer.array(self.form.between)
+
+    @cached_property
+    def end(self) -> int:
+        """The token that ends a turn: the form's, or the model's end mark."""
+        found = self.tokenizer.special(self.form.end) if self.form.end else None
+        return self.tokenizer.end if found is None else found
+
+    @cached_property
+    def between(self) -> Ids:
+        """The tokens between two turns."""
+        return self.tokenizer.array(self.form.between)
 
     def head(self, role: str, name: str = "") -> Ids:
         """What opens a turn: the role, and who speaks."""

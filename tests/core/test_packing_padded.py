@@ -13,6 +13,7 @@ KINDS = {
     "box": "box",
     "image": "image",
     "timm": "timm",
+    "chat": "chat",
 }
 """The line that stands for each adapter."""
 

@@ -6,6 +6,8 @@ import torch
 from PIL import Image
 
 from omniline import testing
+from omniline.core.codec import Reading
+from omniline.plugins.language.chat_turns import messages_of
 from omniline.plugins.manager import installed
 from omniline.plugins.vision.box_values import BoxValuesPort
 
@@ -19,9 +21,31 @@ CLIPS = (
     np.arange(5 * 20 * 24 * 3, dtype=np.uint8).reshape(5, 20, 24, 3),
     {"frames": [PICTURES[0], PICTURES[1], PICTURES[0]], "fps": 2.0},
 )
+TALKS = (
+    [{"role": "user", "content": "a?"}, {"role": "assistant", "content": "b."}],
+    '[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]',
+)
+
+
+def chat_says_when_it_cannot_be_cut(contract):
+    """A conversation loses whole exchanges; what has only one cannot be cut, and says so."""
+    codec = contract._codec()
+    for raw in contract.raws:
+        with pytest.raises(ValueError, match=r"the last exchange .* there is room for 3;"):
+            codec.encode(raw, Reading(side="target", limit=3))
+
+
 CASES = {
     "text": ({}, ("a cat, a dog!", "", "Ünïcode 猫"), {}),
     "struct": ({}, (TABLE, [["a"], ["b"]]), {}),
+    "chat": (
+        {},
+        TALKS,
+        {
+            "same": lambda raw, found: found["content"].endswith(messages_of(raw)[0][-1]["content"]),
+            "test_a_cuttable_value_keeps_to_its_limit": chat_says_when_it_cannot_be_cut,
+        },
+    ),
     "phone": ({}, ("HH AH0 L OW1", "K AE1 T"), {}),
     "category": ({}, ("cat", "dog"), {"closed_set": ("cat", "dog", "hen")}),
     "box": ({}, ((0.1, 0.2, 0.5, 0.75), (0.0, 0.0, 1.0, 1.0)), {"same": lambda a, b: np.allclose(a, b, atol=1e-3)}),
