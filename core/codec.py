@@ -31,6 +31,7 @@ class Reading:
         side: on the target side a value gets its end mark and labels.
         mode: augmentation acts in "train" only; corruption (`mask_ratio`, `noise_ratio`) in "train" and "valid".
         seed: of (seed, task, row, epoch, slot); draws come from it alone.
+        column: seed of (seed, task, row, epoch, column).
         limit: most tokens this value may take, end mark included; None for no limit.
         leader: for a slot that follows another (`sync=`, a box its picture): what the followed slot's codec gave from
             `lead`; None where there is none.
@@ -39,6 +40,7 @@ class Reading:
     side: Side = "source"
     mode: Mode = "train"
     seed: int = 0
+    column: int = 0
     limit: int | None = None
     leader: Any = None
 
@@ -50,6 +52,10 @@ class Reading:
     def random(self, purpose: str = "") -> np.random.Generator:
         """A fresh generator for one purpose of this reading."""
         return np.random.Generator(np.random.SFC64(mix(self.seed, purpose)))
+
+    def random_of_column(self, purpose: str = "") -> np.random.Generator:
+        """The same for all slots of a row that read one column: a piece that source and target must both be."""
+        return np.random.Generator(np.random.SFC64(mix(self.column, purpose)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,6 +157,7 @@ class RowEncoder:
             side="source" if self.reader.wording.arrow == "<->" else side,
             mode=self.mode,
             seed=mix(self.seed, slot.slot.name, side, place),
+            column=mix(self.seed, "column", slot.slot.path),
             limit=limit,
             leader=self.lead(item, slot) if slot.follows >= 0 else None,
         )

@@ -20,20 +20,38 @@ class Motion(Adapter):
 
     modality = "MOTION"
     predicts = "values"
-    codec = ""
-    port = ""
+    codec = "omniline.plugins.motion.codec:MotionCodec"
+    port = "omniline.plugins.motion.port:MotionPort"
     loss = "diffusion"
     decoder = "diffusion"
 
-    joints: int = setting(22, at_least=1, at_most=512, help="joints of the skeleton")
+    skeleton: str | None = setting(
+        None, help="a BVH file or text with the skeleton; by default a person of 22 joints in metres"
+    )
+    joints: int | None = setting(
+        None,
+        at_least=1,
+        at_most=512,
+        help="joints of a skeleton that is not known: nothing but arrays is read and made",
+    )
+    kinematics: float = setting(1.0, at_least=0.0, help="factor of the error of the joints' places in `diffusion`")
+    fps: float | None = setting(
+        30.0, at_least=0.1, at_most=1000, data_only=True, help="frames a second that are read and made"
+    )
     sample_rate: int = setting(1, at_least=1, at_most=1000, data_only=True, help="every n-th frame is read")
     min_length: int = setting(10, at_least=1, data_only=True, help="fewest frames; shorter motions are an error")
-    max_frames: int = setting(256, at_least=1, at_most=65_536, data_only=True, help="most frames")
-    window: int | None = setting(None, at_least=1, data_only=True, help="frames of a random piece, in training")
+    max_frames: int = setting(
+        512, at_least=1, at_most=65_536, data_only=True, help="most frames; longer motions are an error"
+    )
+    window: int | None = setting(
+        None, at_least=1, data_only=True, help="frames of a random piece in training, of the first one else"
+    )
     soft_trim: float = setting(
         0.0, at_least=0.0, at_most=1.0, data_only=True, help="share trimmed at random in training"
     )
-    anchor_frame: int | None = setting(None, data_only=True, help="the frame that faces forward at the origin")
+    anchor_frame: int | None = setting(
+        None, data_only=True, help="the frame that faces along z above the origin; by default places stay as they are"
+    )
     mask_ratio: float = setting(
         0.0, at_least=0.0, at_most=1.0, data_only=True, help="share of frames to fill in between known ones"
     )
@@ -42,7 +60,8 @@ class Motion(Adapter):
         return Tokens(1, min(self.max_frames, self.window or self.max_frames))
 
     def tensors(self) -> tuple[TensorSpec, ...]:
-        return (TensorSpec("frames", "float32", ("n", ROOT + ROTATION * self.joints)),)
+        width = "6 + 6 joints" if self.joints is None else ROOT + ROTATION * self.joints
+        return (TensorSpec("values", "float32", ("n", width)), TensorSpec("known", "uint8", ("n",)))
 
 
 @hookimpl
