@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TYPING := build/typing
 
-.PHONY: demo test format lint types docs bench clean
+.PHONY: demo test format lint types docs bench gallery generalist clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml constraints.txt
@@ -39,6 +39,12 @@ docs: $(READY)  ## run every code block of the docs and every docstring's exampl
 
 bench: $(READY)  ## measure speed and memory, write docs/performance.md; ONLY=compile,start picks sections
 	cd tests && $(CURDIR)/$(PY) -m bench $(ONLY)
+
+gallery: $(READY)  ## train every preset whose page is out of date, write docs/gallery/; ONLY=captioning picks some
+	$(PY) docs/gallery.py $(if $(ONLY),--only $(ONLY))
+
+generalist: $(READY)  ## one model on all modalities against one specialist per task, write docs/generalist.md
+	$(PY) docs/generalist.py
 
 clean:  ## remove what the targets made, except the environment
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out
