@@ -23,7 +23,8 @@ from ...core.port import Head, Port
 from .codes_loading import load_tokenizer
 from .codes_network import ImageTokenizer, Quantiser, scaled
 from .framing import Framing
-from .image import grid_of, patches_of
+from .video import clip_patches
+from .video_sampling import spots_of
 from .view import View
 
 DEVIATION = 0.02
@@ -78,13 +79,10 @@ class ImageCodesCodec:
         return Image.fromarray(predicted["pixels"][0].cpu().numpy())
 
 
-def encoded(frames: Any, factor: int, reading: Reading, times: Any = None) -> Encoded:
+def encoded(frames: Any, factor: int, reading: Reading, times: Any = (0.0,)) -> Encoded:
     """Pixels uint8 [frames, size, size, 3] as squares; `times` [frames] in seconds."""
-    patches = np.concatenate([patches_of(frame, factor) for frame in frames])
-    side = frames.shape[1] // factor
-    grid = np.tile(grid_of(side, side), (len(frames), 1))
-    if times is not None:
-        grid[:, 0] = np.repeat(times, side * side)
+    patches, side = clip_patches(frames, factor), frames.shape[1] // factor
+    grid = spots_of(times, side, side)
     index = np.arange(len(patches))
     labels = {"patches": patches} if reading.side == "target" else {}
     return Encoded(rows=len(patches), tensors={"patches": patches, "index": index}, labels=labels, grid=grid)

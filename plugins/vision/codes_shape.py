@@ -11,7 +11,7 @@ from typing import Any
 
 PORT = "omniline.plugins.vision.codes:ImageCodesPort"
 MODEL = "model.json"
-DEFAULTS: Mapping[str, Any] = {"size": 64, "factor": 4, "codes": 1024, "quantiser": "fsq", "channels": 64}
+DEFAULTS: dict[str, Any] = {"size": 64, "factor": 4, "codes": 1024, "quantiser": "fsq", "channels": 64}
 """What a slot has that neither writes a setting nor names a codebook."""
 FEWEST, MOST = 4, 8
 """Levels of one number of a finite scalar code; with fewer than 5 or so a number carries little (Mentzer et al.)."""
@@ -35,7 +35,7 @@ def levels_of(codes: int) -> tuple[int, ...]:
     return best
 
 
-def fill_shape(declaration: Any) -> None:
+def fill_shape(declaration: Any, **defaults: Any) -> None:
     """Give a declaration that is being made the settings that its slot leaves out: those of the codebook's tokenizer
     when its folder is there, else the defaults. One whose settings are all there, as in a saved plan, reads no folder.
 
@@ -49,7 +49,7 @@ def fill_shape(declaration: Any) -> None:
         check_shape(written, known, declaration.codebook)
     frozen = declaration.codebook is not None if declaration.frozen is None else declaration.frozen
     object.__setattr__(declaration, "frozen", frozen)
-    for name, default in DEFAULTS.items():
+    for name, default in (DEFAULTS | defaults).items():
         if written[name] is None:
             object.__setattr__(declaration, name, known.get(name, default))
 

@@ -20,6 +20,13 @@ BOX_SIZE = "the numbers run from 0 to this along both sides, instead of a unit"
 BOX_CLIP = "cut what lies outside of the picture, instead of an error"
 BOX_IMAGE = "name of the picture's slot; by default the nearest one before"
 CODES_DEFAULT = "; by default as in the codebook, else {}"
+CODES_FACTORS = (2, 4, 8, 16, 32)
+CODES_FACTOR = "pixels that one code stands for, each way" + CODES_DEFAULT.format(4)
+CODES_CODES = "most entries of the codebook" + CODES_DEFAULT.format("1,024")
+CODES_QUANTISER = "finite scalar quantisation, or a learned codebook" + CODES_DEFAULT.format("fsq")
+CODES_CHANNELS = "widest convolution" + CODES_DEFAULT.format(64)
+CODES_CODEBOOK = "folder of a saved model whose image tokenizer is used"
+CODES_FROZEN = "keep the tokenizer as it is; by default where there is a codebook"
 VIDEO_FRAMES = "frames that are read at most; a shorter clip gives fewer"
 VIDEO_SAMPLING = "frames over all of the clip, at a rate, or of one piece: a random one in training, else the middle"
 VIDEO_FPS = "frames a second, with sampling=fps and clip; more than max_frames of them: as many over all of the clip"
@@ -102,22 +109,12 @@ class ImageCodes(Adapter):
     port = "omniline.plugins.vision.codes:ImageCodesPort"
 
     size: int | None = setting(None, at_least=2, at_most=1024, help="side in pixels" + CODES_DEFAULT.format(64))
-    factor: int | None = setting(
-        None,
-        choices=(2, 4, 8, 16, 32),
-        help="pixels that one code stands for, each way" + CODES_DEFAULT.format(4),
-    )
-    codes: int | None = setting(
-        None, at_least=2, at_most=1 << 16, help="most entries of the codebook" + CODES_DEFAULT.format("1,024")
-    )
-    quantiser: Literal["fsq", "vq"] | None = setting(
-        None, help="finite scalar quantisation, or a learned codebook" + CODES_DEFAULT.format("fsq")
-    )
-    channels: int | None = setting(
-        None, choices=(16, 32, 64, 128, 256), help="widest convolution" + CODES_DEFAULT.format(64)
-    )
-    codebook: str | None = setting(None, help="folder of a saved model whose image tokenizer is used")
-    frozen: bool | None = setting(None, help="keep the tokenizer as it is; by default where there is a codebook")
+    factor: int | None = setting(None, choices=CODES_FACTORS, help=CODES_FACTOR)
+    codes: int | None = setting(None, at_least=2, at_most=1 << 16, help=CODES_CODES)
+    quantiser: Literal["fsq", "vq"] | None = setting(None, help=CODES_QUANTISER)
+    channels: int | None = setting(None, choices=(16, 32, 64, 128, 256), help=CODES_CHANNELS)
+    codebook: str | None = setting(None, help=CODES_CODEBOOK)
+    frozen: bool | None = setting(None, help=CODES_FROZEN)
     mode: Literal["square", "crop"] = setting("square", data_only=True, help="squeeze to a square, or cut one")
     resize: Filter = setting("bicubic", data_only=True, help="filter of resizing")
     flip: bool = setting(False, data_only=True, help="mirror half of the pictures in training")
@@ -143,6 +140,47 @@ class ImageCodes(Adapter):
 
     def bare(self) -> ImageCodes:
         return ImageCodes(**{**self.settings(), "codebook": None})  # type: ignore[arg-type]
+
+
+class VideoCodes(Adapter):
+    """Clips as codes, for making them: so many frames one after the other, through the port of `image_codes`."""
+
+    modality = "VIDEO"
+    predicts = "tokens"
+    codec = "omniline.plugins.vision.codes_video:VideoCodesCodec"
+    port = "omniline.plugins.vision.codes:ImageCodesPort"
+
+    max_frames: int = setting(8, at_least=1, at_most=1024, data_only=True, help="frames of every clip")
+    sampling: Literal["fps", "uniform"] = setting(
+        "fps", data_only=True, help="the first frames at the rate `fps`, or frames over all of the clip"
+    )
+    fps: float = setting(
+        4.0, at_least=0.01, at_most=240.0, data_only=True, help="frames a second of clips that it makes"
+    )
+    rate: float = setting(25.0, at_least=0.01, at_most=1000.0, data_only=True, help=VIDEO_RATE)
+    size: int | None = setting(None, at_least=2, at_most=1024, help="side of a frame" + CODES_DEFAULT.format(32))
+    factor: int | None = setting(None, choices=CODES_FACTORS, help=CODES_FACTOR)
+    codes: int | None = setting(None, at_least=2, at_most=1 << 16, help=CODES_CODES)
+    quantiser: Literal["fsq", "vq"] | None = setting(None, help=CODES_QUANTISER)
+    channels: int | None = setting(None, choices=(16, 32, 64, 128, 256), help=CODES_CHANNELS)
+    codebook: str | None = setting(None, help=CODES_CODEBOOK)
+    frozen: bool | None = setting(None, help=CODES_FROZEN)
+    mode: Literal["square", "crop"] = setting("square", data_only=True, help="squeeze to a square, or cut one")
+    resize: Filter = setting("bilinear", data_only=True, help="filter of resizing")
+
+    def __post_init__(self) -> None:
+        fill_shape(self, size=32)
+
+    def tokens(self) -> Tokens:
+        assert self.size and self.factor, "filled when it was made"
+        return Tokens(self.max_frames * max(1, self.size // self.factor) ** 2)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        assert self.factor, "filled when it was made"
+        return (TensorSpec("patches", "uint8", (self.tokens().least, 3 * self.factor**2)),)
+
+    def bare(self) -> VideoCodes:
+        return VideoCodes(**{**self.settings(), "codebook": None})  # type: ignore[arg-type]
 
 
 class Video(Adapter):
@@ -267,7 +305,7 @@ def modalities() -> Mapping[str, Modality]:
     """The slot types of this room."""
     return {
         "IMAGE": Modality(source="image", target="image_codes", help="a picture"),
-        "VIDEO": Modality(source="video", timed=True, help="a clip"),
+        "VIDEO": Modality(source="video", target="video_codes", timed=True, help="a clip"),
         "BOX": Modality(source="box", target="box", help="a region of a picture: x0, y0, x1, y1"),
     }
 
@@ -279,6 +317,7 @@ def adapters() -> Mapping[str, type[Adapter]]:
         "image": Image,
         "timm": Timm,
         "image_codes": ImageCodes,
+        "video_codes": VideoCodes,
         "video": Video,
         "timm_video": TimmVideo,
         "box": Box,
