@@ -15,6 +15,7 @@ from .example import Piece
 from .leading import Candidates, Placed, candidates, leader_of
 from .near import nearest
 from .plan import Alternative, Side, SlotPlan
+from .rows import as_member
 from .seeding import mix
 from .sketch import Item, Unroller
 from .trie import Trie
@@ -50,8 +51,7 @@ class SlotReader:
         """
         if not self.members:
             return raw
-        if isinstance(raw, int | float | np.integer | np.floating) and not isinstance(raw, bool):
-            raw = str(raw)
+        raw = as_member(raw)
         if isinstance(raw, str) and raw not in self.members:
             near = nearest(raw, self.members)
             hint = f"; did you mean `{near}`?" if near else ""

@@ -46,6 +46,17 @@ def is_absent(value: Any) -> bool:
     return value is MISSING or value is None or (isinstance(value, float) and value != value)
 
 
+def as_member(value: Any) -> Any:
+    """A value as a member of a closed set: numbers and truth values become their names, all else stays.
+
+    >>> as_member(3), as_member(True), as_member("cat")
+    ('3', 'True', 'cat')
+    """
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    return str(value) if isinstance(value, int | float) else value
+
+
 def missing_column(path: str, columns: Sequence[str]) -> str:
     """The sentence for a column that a row lacks."""
     near = nearest(path, columns)

@@ -12,7 +12,7 @@ from ..core.near import nearest
 from ..core.parts import port_table
 from ..core.plan import Alternative, Plan, Repeat, SlotPlan, uses, walk
 from ..core.reader import Reader, make_reader
-from ..core.rows import MISSING, is_absent, is_list, read_path
+from ..core.rows import MISSING, as_member, is_absent, is_list, read_path
 from .sources import Rows, open_source
 from .task import SPLITS, Split, Task
 
@@ -214,7 +214,7 @@ def _distinct(slot: SlotPlan, task: Task, rows: Mapping[Split, Rows]) -> tuple[s
     members: set[str] = set()
     for found in train.values(slot.path):
         for value in _flat(found):
-            members.add(value if isinstance(value, str) else str(value))
+            members.add(str(as_member(value)))
         if len(members) > MOST_MEMBERS:
             raise InstructionError(
                 [

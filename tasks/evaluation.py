@@ -15,7 +15,7 @@ from ..core.near import nearest
 from ..core.outputs import Output
 from ..core.parts import working_half
 from ..core.plan import SlotPlan
-from ..core.rows import is_absent, read_path
+from ..core.rows import as_member, is_absent, read_path
 from .binding import Bound, note_place
 from .comparing import compared, neighbours
 from .ledger import Failure
@@ -205,7 +205,7 @@ def _judged(row: Mapping[str, Any], output: Output, slot: SlotPlan, declaration:
 def _truth(row: Mapping[str, Any], slot: SlotPlan) -> Any:
     value = read_path(row, slot.path)
     if slot.closed_set is not None and not isinstance(value, str | list | tuple):
-        return str(value)
+        return str(as_member(value))
     return value
 
 
