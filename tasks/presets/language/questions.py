@@ -1,7 +1,7 @@
 """Questions over three real tables, made by a small grammar with the SQL that answers them.
 
-The tables are penguins, cars and days of weather; they are read from the samples and written once into an SQLite file in
-the cache. A question is a pure function of (split, index); a query belongs to one split by its hash, with all wordings.
+The tables are penguins, cars and days of weather; they are read from the samples and written once into an SQLite file
+in the cache. A question is a pure function of (split, index); a query is in one split, by its hash, with all wordings.
 """
 
 from __future__ import annotations

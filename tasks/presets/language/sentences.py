@@ -61,21 +61,42 @@ class TableSentences:
 Manner = tuple[str, tuple[str, ...], str]
 MANNERS: dict[str, tuple[Manner, ...]] = {
     "cars": (
-        ("{name}", ("origin", "year", "weight"), "the {about} is a car from {origin} of {year} that weighs {weight} pounds ."),
-        ("{name}", ("cylinders", "horsepower", "mpg"), "with {cylinders} cylinders and {horsepower} horsepower , the {about} "
-         "goes {mpg} miles a gallon ."),
+        (
+            "{name}",
+            ("origin", "year", "weight"),
+            "the {about} is a car from {origin} of {year} that weighs {weight} pounds .",
+        ),
+        (
+            "{name}",
+            ("cylinders", "horsepower", "mpg"),
+            "with {cylinders} cylinders and {horsepower} horsepower , the {about} goes {mpg} miles a gallon .",
+        ),
     ),
     "penguins": (
-        ("{species} penguin", ("island", "sex", "body_mass_g"), "one {sex} {about} of {island} weighs {body_mass_g} grams ."),
-        ("{species} penguin", ("year", "bill_length_mm", "flipper_length_mm"), "in {year} one {about} was seen whose bill is "
-         "{bill_length_mm} and whose flipper is {flipper_length_mm} millimetres long ."),
+        (
+            "{species} penguin",
+            ("island", "sex", "body_mass_g"),
+            "one {sex} {about} of {island} weighs {body_mass_g} grams .",
+        ),
+        (
+            "{species} penguin",
+            ("year", "bill_length_mm", "flipper_length_mm"),
+            "in {year} one {about} had a bill of {bill_length_mm} and a flipper of {flipper_length_mm} millimetres .",
+        ),
     ),
     "weather": (
-        ("{date}", ("weather", "temp_min", "temp_max"), "on {about} there was {weather} at {temp_min} to {temp_max} degrees ."),
-        ("{date}", ("weather", "wind", "precipitation"), "the {weather} of {about} brought {precipitation} millimetres , and "
-         "wind of {wind} metres a second ."),
+        (
+            "{date}",
+            ("weather", "temp_min", "temp_max"),
+            "on {about} there was {weather} at {temp_min} to {temp_max} degrees .",
+        ),
+        (
+            "{date}",
+            ("weather", "wind", "precipitation"),
+            "the {weather} of {about} brought {precipitation} millimetres , and wind of {wind} metres a second .",
+        ),
     ),
-}  # fmt: skip
+}
 
 
 class TableQuestions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from itertools import product
 from math import isqrt
 from random import Random
@@ -125,7 +125,7 @@ def _free(grid: Grid, row: int, column: int) -> list[int]:
     return [digit for digit in range(1, len(grid) + 1) if digit not in taken]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _peers(side: int, row: int, column: int) -> tuple[tuple[int, int], ...]:
     box = isqrt(side)
     top, left = row // box * box, column // box * box

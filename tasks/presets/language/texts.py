@@ -1,7 +1,7 @@
 """Texts to classify, continue, shorten and follow: rows made of the sample sets, without a download.
 
-Every class is map-style and a pure function of (split, index); what is drawn is drawn from `Random(...)` of these. Splits
-are by source item: a sentence, a recipe, a definition of the held-out part is never in training.
+Every class is map-style and a pure function of (split, index); what is drawn is drawn from `Random(...)` of these.
+Splits are by source item: a sentence, a recipe, a definition of the held-out part is never in training.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from ..placements import checked_split
 from ..readers import English, read_table
 
 Row = dict[str, Any]
-NEIGHBOURS = 40
-SIMPLE = 1_000
 
 
 class TableFile:
@@ -59,7 +57,7 @@ class Recipes(TableFile):
     """Recipes to be named by their steps: columns `src` and `tgt`.
 
     >>> Recipes(split="valid")[0]["tgt"]
-    'apple salad with nuts'
+    'apple peanut butter wrap'
     """
 
     def __init__(self, *, split: str) -> None:
@@ -73,8 +71,8 @@ class Entailment:
     The claim says of a defined thing what kind it is; half of the claims are wrong, and wrong kinds are drawn as often
     as they occur, so that the claim alone does not tell.
 
-    >>> Entailment(split="train")[0]
-    {'sent1': 'an organism belonging to the same species as another organism', 'sent2': 'this is ...', 'label': '...'}
+    >>> Entailment(split="valid")[1]
+    {'sent1': 'a plant or animal naturalized in a region', 'sent2': 'this is a plant', 'label': 'no'}
     """
 
     def __init__(self, *, split: str) -> None:
