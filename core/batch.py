@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -37,6 +37,9 @@ class Target:
         key: int64 [n]: which of `keys` each row belongs to.
         weights: factor of each key, before division by its count.
         choices: the closed sets' allowed tokens, None where the vocabulary is open.
+        before: int64 [v]: for values that are found all at once the row before each; None for others.
+        sizes: int64 [v]: their rows.
+        owner: int64 [v]: which of `keys` each belongs to.
     """
 
     kind: int
@@ -47,6 +50,9 @@ class Target:
     key: Tensor
     weights: tuple[float, ...]
     choices: Choices | None = None
+    before: Tensor | None = None
+    sizes: Tensor | None = None
+    owner: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,7 @@ class Batch:
         ids: the rows it was made from, one per example.
         counts: supervised units per objective, of this batch.
         totals: the same over the optimiser step's micro-batches on this rank; None outside training.
+        ports: the ports that any batch of the optimiser step uses on this rank; empty outside training.
         tokens: rows of the layout per task, for logs.
         position: (window, step) of the stream.
         after: the position that follows, as the stream counts.
@@ -112,6 +119,7 @@ class Batch:
     ids: tuple[RowId, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     totals: Mapping[str, int] | None = None
+    ports: tuple[int, ...] = ()
     tokens: Mapping[str, int] = field(default_factory=dict)
     position: tuple[int, int] = (0, 0)
     after: tuple[Any, ...] = (0, 0)
@@ -123,9 +131,9 @@ class Batch:
         place = torch.device(device)
         return self if self.order.device == place else _moved(self, place)
 
-    def with_totals(self, totals: Mapping[str, int]) -> Batch:
-        """The batch with the counts of its optimiser step."""
-        return replace(self, totals=dict(totals))
+    def with_totals(self, totals: Mapping[str, int], ports: Iterable[int] = ()) -> Batch:
+        """The batch with the counts and ports of its optimiser step."""
+        return replace(self, totals=dict(totals), ports=tuple(sorted(ports)))
 
 
 def _moved(value: Any, device: torch.device) -> Any:

@@ -181,6 +181,12 @@ class Frontier:
         return self._tape.hidden()
 
     @property
+    def told_rows(self) -> Tensor | None:
+        """How many rows each stream's value likely has, int64 [streams]; None when no value that is found all at once
+        was ever learned."""
+        return None if self._levels is None else self._levels.lengths.rows(self.hidden)
+
+    @property
     def shadowed(self) -> bool:
         """Whether the streams also run without their source (or with a negative one), for guidance."""
         return len(self._tape.caches) > 1

@@ -1,4 +1,4 @@
-"""Noise levels of rows: what tells a network how noisy a value is that it is asked to clean."""
+"""Noise levels of rows: what tells a network how noisy a value is that it is asked to clean, and how long it is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .layers import Linear
+from .lengths import Lengths
 
 LEVEL = "level"
 """The tensor of an encoded value that holds its rows' noise levels, float32 [rows]; ports never see it."""
@@ -30,6 +31,7 @@ class Levels(nn.Module):
         super().__init__()
         self.inner = Linear(2 * WAVES, width)
         self.outer = Linear(width, width)
+        self.lengths = Lengths(width)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
@@ -39,3 +41,7 @@ class Levels(nn.Module):
         angle = level.float()[:, None] * waves
         out: Tensor = self.outer(nn.functional.silu(self.inner(torch.cat([angle.sin(), angle.cos()], 1))))
         return out * (level >= 0)[:, None]
+
+    def idle(self, hidden: Tensor) -> Tensor:
+        """Nought [], made by all weights, so that ranks without a noisy value stay in step; `hidden` [n, width]."""
+        return self(hidden.new_zeros(0)).sum() + self.lengths.out(hidden[:0]).sum()

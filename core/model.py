@@ -25,6 +25,10 @@ AUXILIARY = "auxiliary"
 """Ends the name of a sum that stands beside an objective's own."""
 
 
+LENGTH_WEIGHT = 0.05
+"""Factor of the loss of lengths beside that of the values, of which each row counts once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Losses:
     """The losses of one batch.
@@ -108,10 +112,7 @@ class Network(nn.Module):
         made = [x if x.dtype == torch.float32 or not x.is_floating_point() else x.float() for x in made]
         if not made:
             return torch.zeros(0, self.backbone.width, device=order.device)
-        out = (made[0] if len(made) == 1 else torch.cat(made)).index_select(0, order)
-        if self.levels is None or any(LEVEL in item.tensors for item in inputs):
-            return out
-        return out + self.levels(out.new_zeros(0)).sum()  # zero, so that ranks without noise stay in step
+        return (made[0] if len(made) == 1 else torch.cat(made)).index_select(0, order)
 
     def _embed(self, item: Inputs) -> Tensor:
         """The embeddings of one port's values, each row with its noise level."""
@@ -121,25 +122,30 @@ class Network(nn.Module):
             return rows
         return rows + self.levels(item.tensors[LEVEL]).to(rows.dtype)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Hidden states [rows, width] of a batch."""
-        return self.network(self.embed(batch.inputs, batch.order), batch.layout)
+    def forward(self, batch: Batch, also: Sequence[Inputs] = ()) -> Tensor:
+        """Hidden states [rows, width] of a batch; `also` are ports that it has no row of, called with zero rows."""
+        return self.network(self.embed((*batch.inputs, *also), batch.order), batch.layout)
 
-    def loss(self, batch: Batch, totals: Mapping[str, float] | None = None) -> Losses:
+    def loss(self, batch: Batch, totals: Mapping[str, float] | None = None, also: Sequence[Inputs] = ()) -> Losses:
         """The losses of a batch.
 
         Args:
             batch: on the network's device.
             totals: the count that each objective's sum is divided by; the batch's own counts by default. With the
                 counts of a whole optimiser step, gradients do not depend on how its rows were cut into batches.
+            also: zero rows of ports that other ranks use in this step.
         """
-        hidden = self(batch)
+        hidden = self(batch, also)
         counts = batch.counts if totals is None else totals
         sums: dict[str, Tensor] = {}
         supervised = batch.targets or batch.pairs or batch.alignments
         total = hidden.new_zeros(()) if supervised else hidden.sum() * 0  # backward must find a graph
+        if self.levels is not None:
+            total = total + self.levels.idle(hidden)
         for target in batch.targets:
             total = total + self._predict(hidden, target, counts, sums)
+            if self.levels is not None and target.before is not None:
+                total = total + self._measure(hidden, self.levels, target, counts)
         for pairs in batch.pairs:
             total = total + self._compare(hidden, batch.layout, pairs, counts, sums)
         for alignment in batch.alignments:
@@ -159,6 +165,13 @@ class Network(nn.Module):
             return rows.total
         _add(sums, [f"{key}/{AUXILIARY}" for key in target.keys], target.key, own.detach())
         return rows.total + (own * weights).sum()
+
+    def _measure(self, hidden: Tensor, levels: Levels, target: Target, counts: Mapping[str, float]) -> Tensor:
+        """The loss of the lengths of values that are found all at once, each counted once a row."""
+        assert target.before is not None and target.sizes is not None and target.owner is not None
+        weights = _weights(target.keys, target.weights, counts, hidden)[target.owner]
+        each = levels.lengths(hidden.index_select(0, target.before), target.sizes)
+        return LENGTH_WEIGHT * (each * target.sizes * weights).sum()
 
     def _compare(
         self, hidden: Tensor, layout: Layout, pairs: Pairs, counts: Mapping[str, float], sums: dict[str, Tensor]

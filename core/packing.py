@@ -44,6 +44,7 @@ class _Supervised:
     key: list[np.ndarray[Any, Any]] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     states: list[tuple[str, int, np.ndarray[Any, Any]]] = field(default_factory=list)
+    whole: list[tuple[int, int, int]] = field(default_factory=list)
 
     def number(self, name: str, weight: float) -> int:
         if name not in self.keys:
@@ -140,6 +141,8 @@ class _Packer:
         number = group.number(key, objective.weight)
         keep = None if encoded.roles is None else _numpy(encoded.roles) == SUPERVISED
         first = at if encoded.mutual else at - 1
+        if encoded.mutual and encoded.rows:
+            group.whole.append((at - 1, encoded.rows, number))
         rows = np.arange(first, first + encoded.rows)
         rows = rows if keep is None else rows[keep]
         group.rows.append(rows)
@@ -172,6 +175,7 @@ class _Packer:
             key=torch.from_numpy(np.concatenate(found.key)),
             weights=tuple(found.weights),
             choices=self._choices(found.states) if closed else None,
+            **_whole(found.whole),
         )
 
     def _choices(self, states: list[tuple[str, int, np.ndarray[Any, Any]]]) -> Choices:
@@ -258,6 +262,13 @@ def _pairs(examples: Sequence[Example], readers: Mapping[str, Reader], counts: d
             key=torch.tensor([keys.index(item[0]) for item in items]),
             weights=tuple({item[0]: item[1] for item in items}.values()),
         )
+
+
+def _whole(values: list[tuple[int, int, int]]) -> dict[str, Tensor]:
+    """Row before, rows and objective of the values that are found all at once."""
+    if not values:
+        return {}
+    return dict(zip(("before", "sizes", "owner"), torch.tensor(values).unbind(1), strict=True))
 
 
 def _stacked(values: Sequence[Encoded]) -> dict[str, Tensor]:

@@ -18,13 +18,14 @@ class Ddim:
     """From noise to values in a few steps, all rows of a value at once.
 
     A stream's noise is a pure function of (seed, the stream's key), so an answer does not depend on which streams it is
-    batched with. A value has as many rows as its given rows say, else `length`, else as many as its slot allows.
+    batched with. A value has as many rows as its given rows say, else `length`, else as many as training values
+    had after such a source, else as many as its slot allows.
 
     Args:
         steps: how often the network looks at the value.
         schedule: how the noise grew in training; None for "cosine".
         guidance: 1 for the source as it is, 0 for none, above 1 for more of it.
-        length: rows of a value.
+        length: rows of a value; None for what was learned.
         eta: noise added at each step: 0 for none (DDIM), 1 for as much as DDPM adds.
         seed: of the noise.
         negative: text that stands in for the source where guidance leads away from it; used by the caller, who makes
@@ -72,10 +73,12 @@ class Ddim:
                 f"slot `{frontier.name}`: `length={self.length}` must be at most {frontier.limit}, the rows that the "
                 "slot and the context allow"
             )
+        told = frontier.told_rows if self.length is None else None
         counts = torch.full((frontier.streams,), self.length or frontier.limit, device=frontier.device)
+        counts = counts if told is None else told.clamp(1, frontier.limit)
         if frontier.known is not None:
-            told = frontier.known.counts
-            counts = torch.where(told > 0, told, counts).clamp(max=frontier.limit)
+            given = frontier.known.counts
+            counts = torch.where(given > 0, given, counts).clamp(max=frontier.limit)
         return counts
 
     def _noise(self, frontier: Frontier, counts: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class DiffusionDecoder(Decoder):
         None, choices=SCHEDULES, help="how the noise grew in training; by default what the slot's loss says"
     )
     guidance: float = setting(1.0, at_least=0, help="weight of the source against no source")
-    length: int | None = setting(None, at_least=1, help="rows of the value; by default the most that the slot allows")
+    length: int | None = setting(None, at_least=1, help="rows of the value; by default as many as it learned")
     eta: float = setting(0.0, at_least=0, at_most=1, help="noise added at each step: 0 for DDIM, 1 for DDPM")
     seed: int = setting(0, at_least=0, help="seed of the noise")
     negative: str | None = setting(None, help="text in place of the source's, to lead away from; needs `guidance`")
