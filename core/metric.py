@@ -13,6 +13,8 @@ DEFAULT_METRICS: dict[str, tuple[str, ...]] = {
     "BOX": ("iou",),
     "STRUCT": ("struct_match",),
     "CHAT": ("exact_match", "rouge_l"),
+    "IMAGE": ("psnr",),
+    "VIDEO": (),
 }
 """What suits an open target slot of a modality; others are judged by what they predict."""
 
@@ -56,7 +58,7 @@ def default_metrics(slot: SlotPlan) -> tuple[str, ...]:
     """
     counted = slot.predicts in ("tokens", "class")
     if slot.depth:
-        return ("exact_match",) if counted and slot.modality != "BOX" else ()
+        return ("exact_match",) if counted and slot.modality not in ("BOX", "IMAGE", "VIDEO") else ()
     if slot.predicts == "class" or slot.closed_set is not None:
         return ("accuracy",)
     if slot.modality in DEFAULT_METRICS:

@@ -170,6 +170,27 @@ class Spearman(Metric):
     build = "omniline.plugins.scores.correlation:Spearman"
 
 
+class PeakSignalNoiseRatio(Metric):
+    """Peak signal-to-noise ratio of pictures in decibels, 0 to 100."""
+
+    build = "omniline.plugins.scores.pictures:PeakSignalNoiseRatio"
+    modalities = ("IMAGE", "VIDEO")
+
+
+class StructuralSimilarity(Metric):
+    """Structural similarity of pictures, -1 to 1."""
+
+    build = "omniline.plugins.scores.pictures:StructuralSimilarity"
+    modalities = ("IMAGE", "VIDEO")
+
+
+class NearestPicture(Metric):
+    """Share of pictures that are nearer to their own true picture than to another row's."""
+
+    build = "omniline.plugins.scores.pictures:NearestPicture"
+    modalities = ("IMAGE", "VIDEO")
+
+
 @hookimpl
 def metrics() -> dict[str, type[Metric]]:
     """Metrics of classes, texts, boxes, numbers and matches."""
@@ -195,4 +216,7 @@ def metrics() -> dict[str, type[Metric]]:
         "sudoku_cells": SudokuCells,
         "pearson": Pearson,
         "spearman": Spearman,
+        "psnr": PeakSignalNoiseRatio,
+        "ssim": StructuralSimilarity,
+        "nearest_picture": NearestPicture,
     }
