@@ -40,9 +40,7 @@ def write_conversation(messages: Sequence[Message], stem: Path) -> Path:
             return plain(value.tolist())
         if is_list(value):
             return [plain(item) for item in value]
-        raise OmnilineError(
-            f"the conversation `{stem.name}` holds a {type(value).__name__}, which has no form in a file"
-        )
+        raise OmnilineError(f"the conversation `{stem.name}` holds {type(value).__name__}, which no file can hold")
 
     whole = [plain(message) for message in messages]
     path = stem.with_name(stem.name + ".json")
