@@ -181,11 +181,13 @@ class Network(nn.Module):
         return State(torch.stack([torch.sin(torch.arange(WIDTH) * (source + 1.0)) for source in sources]))
 
     def extend(self, rows: NewRows, cache: State) -> Tensor:
-        """Hidden states [n, k, width] of new rows."""
-        out = torch.zeros_like(rows.x)
+        """Hidden states [n, k, width] of new rows; mutual ones are read as others are."""
+        out, before = torch.zeros_like(rows.x), cache.held
         for place in range(rows.x.shape[1]):
             new = self.cell(rows.x[:, place], cache.held)
             real = (place < rows.counts)[:, None]
             cache.held = torch.where(real, new, cache.held)
             out[:, place] = cache.held
+        if not rows.keep:
+            cache.held = before
         return out

@@ -1,5 +1,7 @@
 """Every part of the installed catalog that has working halves keeps its contract, by being there."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,17 @@ PICTURES = (
     Image.fromarray(np.arange(9 * 30, dtype=np.uint8).reshape(9, 30)),
 )
 SOUNDS = ((np.sin(np.arange(3001, dtype=np.float32) / 20), 8000), np.zeros(16_123, np.float32))
+
+
+def spin(frames):
+    """A person who turns."""
+    angle = np.linspace(0, 2, frames)
+    turns = np.tile(np.eye(3), (frames, 22, 1, 1))
+    turns[:, 0, 0, 0] = turns[:, 0, 2, 2] = np.cos(angle)
+    turns[:, 0, 0, 2], turns[:, 0, 2, 0] = np.sin(angle), -np.sin(angle)
+    return {"root": np.ones((frames, 3)) * angle[:, None], "rotations": turns, "fps": 30}
+
+
 TABLE = [["name", "legs"], ["cat", "4"], ["hen", "2"]]
 CLIPS = (
     np.arange(5 * 20 * 24 * 3, dtype=np.uint8).reshape(5, 20, 24, 3),
@@ -23,7 +36,7 @@ CLIPS = (
 )
 TALKS = (
     [{"role": "user", "content": "a?"}, {"role": "assistant", "content": "b."}],
-    '[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]',
+    json.dumps([{"role": r, "content": c} for r, c in (("system", "Be brief."), ("user", "Hi"), ("assistant", "Ho"))]),
 )
 
 
@@ -53,6 +66,11 @@ CASES = {
     "audio": ({"bands": 16}, SOUNDS, {"lossy": True}),
     "image": ({"size": 16, "patch": 8}, PICTURES, {}),
     "image_codes": ({"size": 16, "factor": 4, "codes": 64, "channels": 16}, PICTURES, {"lossy": True}),
+    "motion": (
+        {"min_length": 2, "mask_ratio": 0.5, "soft_trim": 0.3},
+        (spin(12), spin(5)),
+        {"same": lambda a, b: np.allclose(a["rotations"], b.rotations, atol=1e-5)},
+    ),
     "timm": ({"model": "test_resnet", "size": 32, "stride": 16}, PICTURES, {}),
     "video": ({"size": 16, "patch": 8, "max_frames": 4, "augment": "light"}, CLIPS, {}),
     "timm_video": ({"model": "test_resnet", "size": 32, "stride": 16, "max_frames": 3}, CLIPS, {}),
