@@ -11,8 +11,10 @@ import numpy as np
 from .video_footage import SHORTEST, Frames, Header, Pixels, Size, refuse_giant
 
 FILTERS = {"nearest": "POINT", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "lanczos": "LANCZOS"}
+INDEXED = ("mov", "matroska", "avi")
+"""FFmpeg's names of the containers that hold an index of their key frames; times behind it are exact."""
 FAR = 10.0
-"""Seconds ahead from which seeking pays where the file has no index of its key frames."""
+"""Seconds ahead from which seeking pays without an index."""
 BACK = (0.0, 5.0, 30.0, 1e9)
 """Seconds before the wanted time to seek to, one after the other, until the frame that is found is not too late."""
 
@@ -103,23 +105,24 @@ class AvFilm:
         stream, container = self._stream, self._container
         seconds = (stream.duration or 0) * self._tick or _clock(stream.metadata.get("DURATION", ""))
         seconds = seconds or (container.duration or 0) / 1e6
-        if len(entries := stream.index_entries):
-            seconds = max(seconds, (entries[len(entries) - 1].timestamp - self._start) * self._tick)
         if not 0 < seconds < 1e9:
             seconds = self._scanned()
+        if len(entries := stream.index_entries):
+            seconds = max(seconds, (entries[len(entries) - 1].timestamp - self._start) * self._tick)
         return Header(seconds=max(seconds + self.starts, SHORTEST), frames=stream.frames or None)
 
     def _scanned(self) -> float:
         """The end of the last packet, where nothing in the file says how long it is, as in a live recording."""
-        last, count = self._start, 0
+        last, count, lasts = self._start, 0, 0
         for packet in self._container.demux(self._stream):
             if packet.size:
                 count += 1
-                last = max(last, (packet.pts if packet.pts is not None else last) + (packet.duration or 0))
+                if packet.pts is not None and packet.pts >= last:
+                    last, lasts = packet.pts, packet.duration or 0
         self._container.seek(0)
-        return max(
-            (last - self._start) * self._tick, count / float(self._stream.guessed_rate or 25) if last == 0 else 0
-        )
+        if last == self._start:
+            return count / float(self._stream.guessed_rate or 25)
+        return (last - self._start + (lasts or (last - self._start) / (count - 1))) * self._tick
 
     def _wind(self) -> None:
         """To the first frame, when none has been decoded."""
@@ -155,13 +158,14 @@ class AvFilm:
 
     def _pays(self, time: float) -> bool:
         """Whether a key frame lies between the next frame and the wanted one."""
-        entries = self._stream.index_entries
-        wanted = self._ticks(time)
-        key = entries.search_timestamp(wanted) if len(entries) else -1
-        if key >= 0 and entries[key].timestamp > self._ahead.pts:
-            return True
-        known = len(entries) > 1 and entries[len(entries) - 1].timestamp >= wanted
-        return not known and time - self._time(self._ahead) > FAR
+        entries, wanted = self._stream.index_entries, self._ticks(time)
+        if self.format.startswith(INDEXED) and len(entries) > 1:
+            key = entries.search_timestamp(wanted)
+            if key >= 0 and entries[key].timestamp > self._ahead.pts:
+                return True
+            if entries[len(entries) - 1].timestamp >= wanted:
+                return False
+        return time - self._time(self._ahead) > FAR
 
     def _ticks(self, time: float) -> int:
         return self._start + int((time - self.starts) / self._tick)

@@ -1,7 +1,8 @@
-"""Films in files or bytes: decord for short ones, which it decodes fastest, PyAV for long, turned and odd ones.
+"""Films in files or bytes: through PyAV, and through decord where PyAV is not installed.
 
-decord reads every packet of a file before the first frame and holds an index of all frames; PyAV opens the header and
-seeks. So a film of minutes costs what its wanted frames cost. Nothing stays open from call to call.
+Measured: PyAV opens the header alone and seeks, so that a film costs what its wanted frames cost, while decord reads
+every packet first; and decord's seeking gives wrong frames, without a word, for MPEG-4, HEVC and open groups of
+pictures. Nothing stays open from call to call.
 """
 
 from __future__ import annotations
@@ -21,10 +22,6 @@ from .video_av import AvFilm
 from .video_footage import SHORTEST, Frames, Header, Pixels, Size, Stamps, refuse_giant, shown_at
 from .video_whole import missing_bytes
 
-SHORT = 60.0
-"""Seconds up to which decord is the faster one."""
-PLAIN = ("mov", "matroska", "avi")
-"""FFmpeg's names of the containers that decord reads reliably."""
 NEEDED = "reading videos needs PyAV or decord, which are not installed: pip install 'omniline[video]'"
 
 
@@ -78,13 +75,7 @@ class FileFootage:
 
     def frames(self, times: Sequence[float], size: Size | None, filter: str) -> Frames:
         """See `Footage`."""
-        film = self.film
-        if isinstance(film, AvFilm) and film.header.seconds <= SHORT and _decord_reads(film, filter):
-            try:
-                return DecordFilm(self.source, self.name, film.starts).frames(times, size, filter)
-            except ValueError:
-                pass  # PyAV says what is wrong, or reads it
-        return film.frames(times, size, filter)
+        return self.film.frames(times, size, filter)
 
     def _check(self) -> None:
         with io.BytesIO(self.source) if isinstance(self.source, bytes) else open(self.source, "rb") as file:
@@ -117,41 +108,43 @@ class DecordFilm:
     @property
     def header(self) -> Header:
         """See `Footage`."""
-        _, shown = self._open(None)
+        _, shown = self._open()
         return Header(seconds=max(float(shown[-1].max()) + self.starts, SHORTEST), frames=len(shown))
 
     def size(self) -> Size:
         """Of the upright frames; decodes the first one."""
-        height, width = self._open(None)[0][0].shape[:2]
+        height, width = self._open()[0][0].shape[:2]
         refuse_giant((width, height), self.name)
         return width, height
 
     def frames(self, times: Sequence[float], size: Size | None, filter: str) -> Frames:
-        """See `Footage`; its own filter is the bilinear one."""
-        own = size is None or filter == "bilinear"
-        reader, shown = self._open(size if own else None)
+        """See `Footage`; one at a time, and resized here."""
+        reader, shown = self._open()
         stamps = shown[:, 0] + self.starts
         chosen = shown_at(stamps, times)
-        with self._blamed("decoded"):
-            if own:
-                return Frames(_array(reader.get_batch(chosen)), stamps[chosen])
-            assert size is not None, "frames that stay as they are need no filter"
-            how = Image.Resampling[filter.upper()]
-            made = [np.asarray(Image.fromarray(_array(reader[index])).resize(size, how)) for index in chosen]
-            return Frames(np.stack(made), stamps[chosen])
+        made = []
+        for index in chosen:
+            with self._blamed("decoded"):
+                pixels = _array(reader[index])
+            if pixels.shape[-1] != 3:
+                raise ValueError(f"decord cannot turn the frames of the video {self.name} upright: pip install av")
+            picture = Image.fromarray(pixels)
+            made.append(np.asarray(picture.resize(size, Image.Resampling[filter.upper()]) if size else picture))
+        return Frames(np.stack(made), stamps[chosen])
 
-    def _open(self, size: Size | None) -> tuple[Any, Stamps]:
+    def _open(self) -> tuple[Any, Stamps]:
         """A reader, and when each frame is shown and goes, [n, 2]."""
         import decord
 
-        width, height = size or (-1, -1)
         file = io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source
         with self._blamed("read"):
-            reader = decord.VideoReader(file, width=width, height=height, num_threads=1)
+            reader = decord.VideoReader(file, num_threads=1)
             count = len(reader)
             shown = reader.get_frame_timestamp(range(count)).reshape(-1, 2).astype(np.float64)
         if not count:
             raise ValueError(f"the video {self.name} holds no frames")
+        if (shown[0, 0] < 0) or (np.diff(shown[:, 0]) < 0).any():
+            raise ValueError(f"decord cannot tell when the frames of the video {self.name} are shown: pip install av")
         return reader, shown
 
     @contextmanager
@@ -168,11 +161,6 @@ def _array(frames: Any) -> Pixels:
     """decord's frames as numpy's, whatever library it was told to give them to."""
     pixels: Pixels = frames.asnumpy() if hasattr(frames, "asnumpy") else np.asarray(frames)
     return pixels
-
-
-def _decord_reads(film: AvFilm, filter: str) -> bool:
-    """Whether decord gives the same frames, and its only filter is the wanted one."""
-    return filter == "bilinear" and film.format.startswith(PLAIN) and _installed("decord")
 
 
 def _installed(package: str) -> bool:

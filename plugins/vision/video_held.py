@@ -86,6 +86,7 @@ def from_animation(picture: Image.Image, name: str) -> HeldFootage:
     count = getattr(picture, "n_frames", 1)
     stamps, now, at = [], 0.0, picture.tell() if count > 1 else 0
     for frame in ImageSequence.Iterator(picture) if count > 1 else [picture]:
+        frame.load()  # WebP tells the time of a frame only then
         stamps.append(now)
         now += (frame.info.get("duration") or 100) / 1000
 

@@ -18,7 +18,6 @@ from PIL import Image
 
 from ...core.errors import PluginError
 from ...core.timespan import TimeSpan
-from .video_clip import VideoClip
 from .video_files import FileFootage
 from .video_footage import Footage, named
 from .video_held import from_animation, from_array, from_folder, steady
@@ -41,10 +40,10 @@ def open_clip(raw: Any, *, rate: float = RATE) -> Iterator[Opened]:
     """Open a clip for as long as a block runs.
 
     Args:
-        raw: a path (of a film, an animation or a folder of pictures), the bytes of a file, a `data:` address, a
-            `VideoClip`, an array or tensor [frames, height, width, channels] or [frames, channels, height, width], a
-            list of pictures of any kind, an open file, or a mapping: `path` or `bytes` of a file, or `frames` with
-            `fps`; each with `start` and `stop` in seconds for a piece of it.
+        raw: a path (of a film, an animation or a folder of pictures), the bytes of a file, a `data:` address, an open
+            file, a `VideoClip` or any value with `frames` and `fps`, an array or tensor [frames, height, width,
+            channels] or [frames, channels, height, width], a list of pictures of any kind, or a mapping: `path` or
+            `bytes` of a file, or `frames` with `fps`; with `start` and `stop` in seconds for a piece of it.
         rate: frames a second of an array or a list, which do not say it.
 
     Raises:
@@ -73,8 +72,8 @@ def _inside(raw: Mapping[str, Any], rate: float) -> tuple[Any, float]:
 
 
 def _footage(raw: Any, rate: float) -> Footage:
-    if isinstance(raw, VideoClip):
-        return steady(raw.frames, raw.fps, named(raw))
+    if hasattr(raw, "frames") and hasattr(raw, "fps"):
+        return from_array(raw.frames, _number(raw.fps, "the rate `fps` of a clip"))
     if isinstance(raw, str | os.PathLike):
         return _from_text(os.fspath(raw), rate)
     if hasattr(raw, "read"):
