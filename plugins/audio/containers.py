@@ -44,9 +44,9 @@ def open_container(file: Path | bytes, name: str) -> Contained:
         if not container.streams.audio:
             raise ValueError(f"the file {name} has no sound")
         stream = container.streams.audio[0]
-        rate = int(stream.codec_context.sample_rate or 0)
+        rate = int(getattr(stream.codec_context, "sample_rate", None) or 0)
         if rate < 1:
-            raise ValueError(f"the sound of the file {name} is broken: its header says no rate")
+            raise ValueError(f"the sound of the file {name} is broken: its header does not say how it is coded")
         certain = stream.duration is not None
         seconds = float(stream.duration * stream.time_base) if certain else (container.duration or 0) / MICROSECONDS
     frames = round(seconds * rate) or None

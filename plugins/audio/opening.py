@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import os
 import re
@@ -51,9 +53,10 @@ def open_sound(raw: Any, *, rate: int) -> Opened:
     """Open a sound; nothing is decoded yet.
 
     Args:
-        raw: a path (also of a video), bytes of a file, an `Audio`, (samples, rate), samples alone, a mapping with
-            `array` and `sampling_rate` or with `bytes` or `path`, or a decoder of the datasets library. Samples are
-            [n], [channels, n] or [n, channels]; fractions -1 to 1 or whole numbers.
+        raw: a path (also of a video), bytes of a file or base64 in a `data:` address, an open file, an `Audio`,
+            (samples, rate), samples alone, a mapping with `array` and `sampling_rate` or with `bytes` or `path`, or a
+            decoder of the datasets library. Samples are [n], [channels, n] or [n, channels]; fractions -1 to 1 or
+            whole numbers.
         rate: of samples that come without one.
 
     Raises:
@@ -66,6 +69,9 @@ def open_sound(raw: Any, *, rate: int) -> Opened:
         return _from_path(os.fspath(raw))
     if isinstance(raw, bytes | bytearray | memoryview):
         return _from_file(bytes(raw), f"of {len(raw)} bytes")
+    if hasattr(raw, "read") and hasattr(raw, "seek"):
+        raw.seek(0)
+        return _from_file(raw.read(), "of an open file")
     if isinstance(raw, Mapping):
         return _from_mapping(raw, rate)
     if hasattr(raw, "get_all_samples"):
@@ -144,6 +150,8 @@ def _mono(block: Samples) -> Samples:
 
 def _from_path(path: str | bytes) -> Opened:
     text = os.fsdecode(path)
+    if text.startswith("data:"):
+        return _from_base64(text.partition(",")[2])
     if text.lower().startswith(("http://", "https://", "ftp://", "s3://", "gs://")):
         raise ValueError(f"a sound must be at hand, but is the web address {text[:80]!r}: download it first")
     if not text or len(text) > 4096 or "\0" in text:
@@ -152,6 +160,14 @@ def _from_path(path: str | bytes) -> Opened:
     if not place.is_file():
         raise ValueError(f"the sound file {text!r} {'is a folder' if place.is_dir() else 'does not exist'}")
     return _from_file(place, repr(text))
+
+
+def _from_base64(text: str) -> Opened:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as cause:
+        raise ValueError(f"the base64 text of a sound is broken: {cause}") from cause
+    return _from_file(data, "in base64")
 
 
 def _from_file(file: Path | bytes, name: str) -> Opened:
@@ -165,7 +181,7 @@ def _from_file(file: Path | bytes, name: str) -> Opened:
         return Opened(name=name, **open_container(file, name)._asdict())
     _refuse_cut(file, notes, form, name)
     if not frames:
-        raise ValueError(f"the sound file {name} holds no samples")
+        raise ValueError(f"the sound file {name} {'is cut short' if form == 'OGG' else 'holds no samples'}")
 
     def blocks(first: int, count: int) -> Iterator[Samples]:
         try:

@@ -80,7 +80,7 @@ class Commands(_Spoken):
 
 
 class Words(_Spoken):
-    """Ten words ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"), each at four speeds by each voice.
+    """Ten words (yes, no, up, down, left, right, on, off, stop, go), each said at four speeds by four voices.
 
     Args:
         split: `train` (120 sounds of three men's voices) or `valid` (40 of a woman's voice that is not in training).
