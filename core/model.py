@@ -124,9 +124,16 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch, also: Sequence[Inputs] = ()) -> Tensor:
         """Hidden states [rows, width] of a batch; `also` are ports that it has no row of, called with zero rows."""
-        return self.network(self.embed((*batch.inputs, *also), batch.order), batch.layout)
+        inputs = sorted((*batch.inputs, *also), key=lambda item: item.kind)  # ranks must call ports in one order
+        return self.network(self.embed(inputs, batch.order), batch.layout)
 
-    def loss(self, batch: Batch, totals: Mapping[str, float] | None = None, also: Sequence[Inputs] = ()) -> Losses:
+    def loss(
+        self,
+        batch: Batch,
+        totals: Mapping[str, float] | None = None,
+        also: Sequence[Inputs] = (),
+        ports: Sequence[int] = (),
+    ) -> Losses:
         """The losses of a batch.
 
         Args:
@@ -134,6 +141,8 @@ class Network(nn.Module):
             totals: the count that each objective's sum is divided by; the batch's own counts by default. With the
                 counts of a whole optimiser step, gradients do not depend on how its rows were cut into batches.
             also: zero rows of ports that other ranks use in this step.
+            ports: the ports that any rank uses in this step; all their weights get a gradient, if only of zeros, as
+                ranks must agree on which have one.
         """
         hidden = self(batch, also)
         counts = batch.counts if totals is None else totals
@@ -150,7 +159,15 @@ class Network(nn.Module):
             total = total + self._compare(hidden, batch.layout, pairs, counts, sums)
         for alignment in batch.alignments:
             total = total + self._align(hidden, alignment, counts, sums)
+        if ports:
+            total = total + self._touched(ports)
         return Losses(total, sums)
+
+    def _touched(self, ports: Sequence[int]) -> Tensor:
+        """Zero, of which all weights of these ports and of the losses are part."""
+        modules = [*(self.port(kind) for kind in ports), *self.losses.values()]
+        weights = [w for module in modules for w in module.parameters() if w.requires_grad and type(w) is nn.Parameter]
+        return torch.stack([weight.reshape(-1)[:0].sum() for weight in weights]).sum()
 
     def _predict(self, hidden: Tensor, target: Target, counts: Mapping[str, float], sums: dict[str, Tensor]) -> Tensor:
         weights = _weights(target.keys, target.weights, counts, hidden)[target.key]

@@ -152,7 +152,15 @@ class DataModule(L.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """The position of the next batch and what the stream is a function of, as plain values."""
         at = self.position
-        return {"window": at.window, "step": at.step, "began": at.began, "drawn": list(at.drawn), "seed": self.seed}
+        return {
+            "window": at.window,
+            "step": at.step,
+            "began": at.began,
+            "drawn": list(at.drawn),
+            "cut": [list(pair) for pair in at.cut],
+            "ranks": self._trainer_value("world_size", 1),
+            "seed": self.seed,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the recorded position.
@@ -164,8 +172,14 @@ class DataModule(L.LightningDataModule):
             raise ConfigError(
                 f"the checkpoint's stream has seed {state_dict['seed']}, but this run has {self.seed}: pass the same"
             )
-        drawn = tuple(float(count) for count in state_dict["drawn"])
-        self.position = Position(int(state_dict["window"]), int(state_dict["step"]), int(state_dict["began"]), drawn)
+        at = Position(
+            int(state_dict["window"]),
+            int(state_dict["step"]),
+            int(state_dict["began"]),
+            tuple(float(count) for count in state_dict["drawn"]),
+            tuple((int(ranks), int(steps)) for ranks, steps in state_dict["cut"]),
+        )
+        self.position = at.with_ranks(int(state_dict["ranks"]), self._trainer_value("world_size", 1))
 
 
 class Loader:
@@ -212,11 +226,13 @@ def _with_totals(batches: Iterator[Batch], accumulate: int, steps: int) -> Itera
     for _ in range(0, steps, accumulate):
         held = [next(batches) for _ in range(accumulate)]
         totals: dict[str, int] = {}
+        ports: set[int] = set()
         for batch in held:
+            ports.update(item.kind for item in batch.inputs)
             for key, count in batch.counts.items():
                 totals[key] = totals.get(key, 0) + count
         for batch in held:
-            yield batch.with_totals(totals)
+            yield batch.with_totals(totals, ports)
 
 
 def _raised(batches: Iterable[Batch | DataError]) -> Iterator[Batch]:
@@ -251,9 +267,12 @@ class ValidLoader:
         self.rank, self.ranks = rank, ranks
 
     def __iter__(self) -> Iterator[Batch]:
+        number = -1
         for number, batch in enumerate(self._batches()):
             if number % self.ranks == self.rank:
                 yield batch
+        if self.rank > number % self.ranks >= 0:  # ranks take equally many, so that none waits for another
+            yield self._batch([], [])
 
     def _batches(self) -> Iterator[Batch]:
         held: list[Example] = []

@@ -23,12 +23,24 @@ class Position(NamedTuple):
         began: batches of this rank before the window.
         drawn: rows that each task, in the order of their names, should have drawn before the window; fractions are
             owed. Empty for constant shares.
+        cut: for a window that was begun with other numbers of ranks: each number and the steps taken with it.
     """
 
     window: int = 0
     step: int = 0
     began: int = 0
     drawn: tuple[float, ...] = ()
+    cut: tuple[tuple[int, int], ...] = ()
+
+    def with_ranks(self, before: int, now: int) -> Position:
+        """The same place for another number of ranks: the rest of its window is dealt anew.
+
+        >>> Position(3, 5).with_ranks(2, 3)
+        Position(window=3, step=0, began=0, drawn=(), cut=((2, 5),))
+        """
+        if before == now or not self.step:
+            return self
+        return self._replace(step=0, cut=(*self.cut, (before, self.step)))
 
 
 @dataclass(frozen=True, kw_only=True)

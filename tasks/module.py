@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_warn
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from ..core.batch import Batch
 from ..core.errors import ConfigError
@@ -26,6 +28,7 @@ from .evaluation import evaluate
 from .ledger import Failure, Ledger
 from .mixture import Mixture, mixture_of
 from .model import Model
+from .ranks import Ranks, apart, shard, whole
 from .realised import Realised
 from .task import Split, Task
 
@@ -87,6 +90,8 @@ class Module(L.LightningModule):
         self.realised = Realised(tuple(task.name for task in self.mixture))
         self.history: list[dict[str, float]] = []
         self._totals: Mapping[str, float] = {}
+        self._ranks: Ranks | None = None
+        self._ports: tuple[int, ...] = ()
         self._good: Counter[str] = Counter()
         self._bad: Counter[str] = Counter()
         self._after = Position()
@@ -110,15 +115,32 @@ class Module(L.LightningModule):
         self._good.update(id.task for id in batch.ids)
         self._bad.update(failure.id.task for failure in batch.failures)
         if batch_idx % accumulate == 0 or not self._totals:
-            self._totals = self._agreed(batch.totals or batch.counts)
+            self._totals = self._agreed(batch.totals or batch.counts, batch.ports)
+        also = self._ranks.absent(self._ports, batch.inputs) if self._ranks else ()
         with self._precision():
-            losses = self.network.loss(batch, self._totals)
+            losses = self.network.loss(batch, self._totals, also, self._ports)
         self._after = Position(*batch.after)
         self._note(batch, losses.sums)
         return losses.total * (self.trainer.world_size * accumulate)
 
-    def _agreed(self, counts: Mapping[str, int]) -> Mapping[str, float]:
-        """The step's counts over all ranks. Rows read and failed are told too, so that all ranks stop in one step.
+    def setup(self, stage: str) -> None:
+        """With several ranks: see that all ports can be called with zero rows, and keep a ledger of each rank."""
+        if self.trainer.world_size == 1 or stage != "fit" or self._ranks is not None:
+            return
+        bounds = {task.name: self.model.bound(task) for task in self.mixture}
+        self._ranks = Ranks(self.model, {n: b for n, b in bounds.items() if "train" in b.rows}, self.trainer)
+        if self.ledger.path is not None and self.global_rank:
+            self.ledger.path = self.ledger.path.with_suffix(f".rank{self.global_rank}{self.ledger.path.suffix}")
+
+    def configure_model(self) -> None:
+        """Shard the weights under Lightning's ModelParallelStrategy (FSDP2)."""
+        mesh = self.device_mesh if isinstance(self.trainer.strategy, ModelParallelStrategy) else None
+        if mesh is not None and not isinstance(self.network, FSDPModule):
+            shard(self.network, mesh["data_parallel"])
+
+    def _agreed(self, counts: Mapping[str, int], ports: Sequence[int] = ()) -> Mapping[str, float]:
+        """The step's counts over all ranks, and the ports that any of them uses. Rows read and failed are told too, so
+        that all ranks stop in one step.
 
         Raises:
             DataError: more rows of a task are unreadable than it allows.
@@ -128,13 +150,15 @@ class Module(L.LightningModule):
         self._bad.clear()
         if self.trainer.world_size > 1:
             names = [task.name for task in self.mixture]
-            local = [counts.get(k, 0) for k in keys] + [good.get(n, 0) for n in names] + [bad.get(n, 0) for n in names]
-            total = self.trainer.strategy.reduce(torch.tensor(local, dtype=torch.float64), reduce_op="sum")
+            kinds = range(len(self.network.table))
+            told = [[counts.get(k, 0) for k in keys], [good.get(n, 0) for n in names], [bad.get(n, 0) for n in names]]
+            told.append([int(kind in ports) for kind in kinds])
+            flat = torch.tensor([value for part in told for value in part], dtype=torch.float64, device=self.device)
+            total = self.trainer.strategy.reduce(flat, reduce_op="sum")
             assert isinstance(total, Tensor)
-            found = [int(value) for value in total.tolist()]
-            counts = dict(zip(keys, found, strict=False))
-            good = dict(zip(names, found[len(keys) :], strict=False))
-            bad = dict(zip(names, found[len(keys) + len(names) :], strict=True))
+            found = iter(int(value) for value in total.tolist())
+            counts, good, bad = ({name: next(found) for name in part} for part in (keys, names, names))
+            self._ports = tuple(kind for kind in kinds if next(found))
         self.ledger.count(good, bad)
         return dict(counts)
 
@@ -176,6 +200,7 @@ class Module(L.LightningModule):
                 for name in ("exp_avg", "exp_avg_sq"):
                     moment = state.get(name)
                     if moment is not None:
+                        moment = getattr(moment, "_local_tensor", moment)
                         moment.masked_fill_(moment.abs() < 1e-30, 0.0)
 
     def configure_gradient_clipping(
@@ -247,18 +272,21 @@ class Module(L.LightningModule):
     def _metrics(self, split: Split) -> None:
         if not self.metric_rows:
             return
+        whole(self.network)
         with self._precision():
             for result in evaluate(self.model, self.mixture, split=split, rows=self.metric_rows):
                 for name, value in result.values.items():
                     self.log(f"{split}/{result.task}/{name}", value, batch_size=result.rows, rank_zero_only=True)
+        apart(self.network)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """The losses of test rows, by task and slot."""
         self._evaluation_step(batch, "test")
 
     def _evaluation_step(self, batch: Batch, split: str) -> None:
+        also = self._ranks.all(batch.inputs) if self._ranks else ()
         with self._precision():
-            losses = self.network.loss(batch)
+            losses = self.network.loss(batch, None, also)
         self.ledger.note(batch.failures)
         for key, total in losses.sums.items():
             count = count_of(batch.counts, key)

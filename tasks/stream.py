@@ -123,7 +123,9 @@ class Stream:
             padded=bool(self.padded),
         )
         batches = [[row for unit in batch for row in unit] for batch in filled]
-        return WindowPlan(at=at, batches=tuple(map(tuple, self._even(batches))), bad=tuple(sorted(bad)))
+        for ranks, steps in at.cut:
+            batches = _even(batches, ranks)[ranks * steps :]
+        return WindowPlan(at=at, batches=tuple(map(tuple, _even(batches, self.ranks))), bad=tuple(sorted(bad)))
 
     def batches(self, start: Position, rank: int = 0, *, worker: int = 0, workers: int = 1) -> Iterator[Batch]:
         """This rank's batches from a position on; with several loader workers, every `workers`-th of them."""
@@ -209,17 +211,19 @@ class Stream:
             raise bound.placed("train", id.row, cause) from cause
         return Failure.of(id, bound.rows["train"].place(id.row), cause)
 
-    def _even(self, batches: list[list[Drawn]]) -> list[list[Drawn]]:
-        """A multiple of the ranks: the largest batches are halved; with too few rows some batches stay empty."""
-        while len(batches) % self.ranks or not batches:
-            largest = max(range(len(batches)), key=lambda i: len(batches[i]), default=None)
-            if largest is None or len(batches[largest]) < 2:
-                batches.append([])
-                continue
-            whole = batches[largest]
-            batches[largest], half = whole[: len(whole) // 2], whole[len(whole) // 2 :]
-            batches.append(half)
-        return batches
+
+def _even(batches: list[list[Drawn]], ranks: int) -> list[list[Drawn]]:
+    """A multiple of the ranks: the largest batches are halved; with too few rows some batches stay empty."""
+    out = list(batches)
+    while len(out) % ranks or not out:
+        largest = max(range(len(out)), key=lambda i: len(out[i]), default=None)
+        if largest is None or len(out[largest]) < 2:
+            out.append([])
+            continue
+        whole = out[largest]
+        out[largest] = whole[: len(whole) // 2]
+        out.append(whole[len(whole) // 2 :])
+    return out
 
 
 def fixed(shares: Mapping[str, float]) -> Shares:

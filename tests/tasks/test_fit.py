@@ -124,7 +124,7 @@ def test_an_epoch_is_one_pass_over_the_rows(small):
     data = ol.DataModule(ol.Task("t", "[TEXT:text] -> [TEXT:word]", train=rows), model=None, batch_rows=10)
     data.model = small.build(list(data.mixture))
     assert len(data.train_dataloader()) == pytest.approx(70, abs=2)
-    assert data.state_dict() == {"window": 0, "step": 0, "began": 0, "drawn": [], "seed": 0}
+    assert data.state_dict() == {"window": 0, "step": 0, "began": 0, "drawn": [], "cut": [], "ranks": 1, "seed": 0}
 
 
 def failure(row, cause="broken", task="t"):

@@ -103,7 +103,7 @@ def test_a_checkpoint_holds_the_position_as_plain_numbers(tmp_path, tasks):
     losses, module = run(tmp_path, tasks, keep, max_steps=3, limit_val_batches=0)
     (path,) = tmp_path.glob("x*.ckpt")
     state = torch.load(path, weights_only=True)["DataModule"]
-    assert state == {"window": 0, "step": 3, "began": 0, "drawn": [], "seed": 3}
+    assert state == {"window": 0, "step": 3, "began": 0, "drawn": [], "cut": [], "ranks": 1, "seed": 3}
     assert all(type(value) in (int, list) for value in state.values())
 
 

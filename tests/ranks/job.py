@@ -1,0 +1,106 @@
+"""One rank of a small job, started by torchrun or plainly: `job.py OUT STRATEGY [key=value ...]`.
+
+Writes what rank 0 saw to the file OUT: gradients and losses of each step, rows of every rank, the final weights.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+from PIL import Image
+
+import omniline as ol
+
+SMALL = "ofa-tiny,width=16,heads=2,ffn=16,encoder_layers=1,decoder_layers=1,positions=128,dropout=0"
+PICTURE = "[IMAGE:img,size=16,patch=8] what? -> [TEXT:cap,max_length=8]"
+OTHER = "[IMAGE:img,size=16,patch=4] which? -> [CATEGORY:cap]"
+TEXT = "say [TEXT:cap] ( [BOX:boxes] )* [TEXT:note,optional] -> [TEXT:cap,max_length=8]"
+
+
+def rows(count):
+    """Pictures with names; lists of boxes that may be empty, notes that may be absent."""
+    draw = np.random.default_rng(0)
+    names = ("red", "green", "blue")
+    return [
+        {
+            "img": Image.fromarray(draw.integers(0, 255, (16, 16, 3), dtype=np.uint8)),
+            "cap": names[n % 3],
+            "boxes": [[0.1, 0.1, 0.5, 0.5]] * (n % 3),
+            "note": "x" if n % 5 == 0 else None,
+        }
+        for n in range(count)
+    ]
+
+
+def tasks(kind):
+    """Tasks of one modality each, so that ranks often differ."""
+    data = rows(24)
+    if kind == "broken":
+        data[7] = data[7] | {"img": "none.png"}
+    made = [
+        ol.Task("picture", PICTURE, train=data, on_error="skip"),
+        ol.Task("other", OTHER, train=rows(24)),
+        ol.Task("text", TEXT, train=rows(24)),
+    ]
+    return made[:1] if kind == "one" else made
+
+
+class Record(L.Callback):
+    """What each step saw."""
+
+    def __init__(self):
+        self.gradients, self.rows, self.losses = [], [], []
+
+    def on_train_batch_start(self, trainer, module, batch, index):
+        self.rows.append([tuple(id) for id in batch.ids])
+
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        found = {}
+        for name, p in module.network.named_parameters():
+            grad = torch.zeros_like(p) if p.grad is None else p.grad
+            grad = grad.full_tensor() if hasattr(grad, "full_tensor") else grad
+            found[name] = grad.detach().clone()
+        self.gradients.append(found)
+
+
+def main():
+    out, name, *given = sys.argv[1:]
+    settings = dict(item.split("=", 1) for item in given)
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    ranks = int(settings.get("ranks", 1))
+    strategy = {
+        "one": lambda: "auto",
+        "ddp": lambda: DDPStrategy(process_group_backend="gloo", find_unused_parameters=True),
+        "ddp_used": lambda: DDPStrategy(process_group_backend="gloo"),
+        "fsdp": lambda: ModelParallelStrategy(
+            data_parallel_size=ranks, tensor_parallel_size=1, process_group_backend="gloo"
+        ),
+    }[name]()
+    record = Record()
+    callbacks = [record]
+    if "save" in settings:
+        callbacks.append(ModelCheckpoint(settings["save"], filename="at", every_n_train_steps=int(settings["at"])))
+    trainer = L.Trainer(
+        max_steps=int(settings.get("steps", 4)), accelerator="cpu", devices=ranks, strategy=strategy, logger=False,
+        callbacks=callbacks, enable_checkpointing="save" in settings, enable_progress_bar=False,
+        enable_model_summary=False, accumulate_grad_batches=int(settings.get("accumulate", 1)),
+        limit_val_batches=0, num_nodes=1,
+    )  # fmt: skip
+    made = tasks(settings.get("kind", "three"))
+    model = ol.Model.build(backbone=SMALL, tasks=made)
+    module = ol.Module(model, made, metric_rows=0)
+    data = ol.DataModule(made, model=model, batch_tokens=int(settings.get("tokens", 80)))
+    trainer.fit(module, datamodule=data, ckpt_path=settings.get("resume"), weights_only=True)
+    Path(f"{out}.{trainer.global_rank}").mkdir(parents=True, exist_ok=True)
+    saved = {"rows": record.rows, "gradients": record.gradients, "skipped": len(module.failures)}
+    torch.save(saved, Path(f"{out}.{trainer.global_rank}") / "seen.pt")
+
+
+if __name__ == "__main__":
+    main()
