@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -77,10 +78,8 @@ class MeanAveragePrecision:
 
 
 def _measure() -> Any:
-    try:
-        import pycocotools  # noqa: F401
-    except ImportError as cause:
-        raise ConfigError("the metric `map` needs pycocotools: pip install omniline[metrics]") from cause
+    if find_spec("pycocotools") is None:
+        raise ConfigError("the metric `map` needs pycocotools: pip install omniline[metrics]")
     from torchmetrics.detection.mean_ap import MeanAveragePrecision as Measure
 
     return Measure(box_format="xyxy", iou_type="bbox")

@@ -18,6 +18,7 @@ from omniline.plugins.likelihood.boxes import BoxRegressionLoss
 from omniline.plugins.vision.box import BoxCodec, BoxPort
 from omniline.plugins.vision.box_notation import Notation
 from omniline.plugins.vision.box_values import BoxValuesCodec, BoxValuesPort
+from omniline.plugins.vision.drawing import draw_boxes
 from omniline.plugins.vision.framing import Framing
 from omniline.plugins.vision.view import View
 
@@ -251,3 +252,19 @@ def test_regression_finds_boxes_by_descent():
     assert losses[-1] < losses[0] / 5
     for a, b in itertools.pairwise(losses[::50]):
         assert b < a
+
+
+def test_boxes_are_drawn_on_their_picture():
+    ground = Image.new("RGB", (60, 40))
+    plain = draw_boxes(ground, [])
+    assert plain.size == (240, 160) and not np.asarray(plain).any()
+    one = np.asarray(draw_boxes(ground, (0.25, 0.25, 0.75, 0.75))).any(-1)
+    rows, columns = np.where(one)
+    assert abs(rows.min() - 40) <= 2 and abs(columns.max() - 180) <= 3
+    assert not one[60:100, 80:160].any(), "only the rim is drawn"
+    same = draw_boxes(ground, [(15, 10, 45, 30), None], ["cat", "dog"], unit="pixels")
+    assert np.asarray(same).any(-1)[rows, columns].mean() > 0.9
+    with pytest.raises(ValueError, match="one name for each box, but there are 1 for 2"):
+        draw_boxes(ground, [(0, 0, 1, 1)] * 2, ["cat"])
+    with pytest.raises(ValueError, match="all of it is outside"):
+        draw_boxes(ground, [(70, 0, 80, 9)], unit="pixels")
