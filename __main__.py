@@ -53,6 +53,8 @@ def make_parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help="one JSON document")
         if name == "explain":
             made.add_argument("--mermaid", action="store_true", help="a Mermaid flowchart")
+            made.add_argument("--shares", action="store_true", help="of a file: what its mixture will come to")
+            made.add_argument("--step", type=int, default=0, help="the optimiser step that --shares tells of")
     _running(commands)
     for name, help in (("tasks", "ready task files"), ("plugins", "all installed parts"), ("doctor", "what is wrong")):
         made = _command(commands, name, help)

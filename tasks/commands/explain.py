@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from ...core.errors import InstructionError
+from ...core.errors import ConfigError, InstructionError
 from ...core.plan import Plan
+from ..taskfile import TaskFile
 from ..verbs import compile
 from . import show
 from .check import findings
@@ -21,11 +22,31 @@ def run(args: argparse.Namespace) -> int:
         raise InstructionError(found)
     for warning in found:
         show.note(str(warning))
-    if isinstance(asked, Line):
+    if args.shares:
+        _shares(asked, args)
+    elif isinstance(asked, Line):
         _one(compile(asked.text), args)
     else:
         _several({name: compile(asked.instruction(name)) for name in asked.entries}, args)
     return 0
+
+
+def _shares(asked: Line | TaskFile, args: argparse.Namespace) -> None:
+    """The shares of rows, tokens and supervised tokens of a file's tasks; reads their first rows.
+
+    Raises:
+        ConfigError: it is an instruction, which has no rows.
+    """
+    if isinstance(asked, Line):
+        raise ConfigError("--shares tells what a mixture comes to: give it a task file")
+    from ..predicted import predicted_shares
+
+    found = predicted_shares(asked.tasks(), tokenizer=asked.tokenizer, step=args.step)
+    if args.json:
+        show.line(json.dumps([share._asdict() for share in found], indent=2))
+        return
+    rows = [(s.task, f"{s.rows:.1%}", f"{s.tokens:.1%}", f"{s.supervised:.1%}") for s in found]
+    show.table(("task", "rows", "tokens", "supervised tokens"), rows)
 
 
 def _one(plan: Plan, args: argparse.Namespace) -> None:
