@@ -33,9 +33,9 @@ class FiniteScalar(nn.Module):
 
     >>> quantiser = FiniteScalar(codes=64)
     >>> quantiser.codes, quantiser.width
-    (64, 3)
-    >>> quantiser(quantiser.vectors()).codes.tolist() == list(range(64))
-    True
+    (64, 2)
+    >>> quantiser(torch.tensor([[0.2, -9.0], [9.0, 9.0]])).codes.tolist()
+    [4, 63]
     """
 
     levels: Tensor

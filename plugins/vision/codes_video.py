@@ -28,7 +28,7 @@ class VideoCodesCodec:
     """Clips to squares of bytes, always of so many frames, and pixels that the port made of codes to clips.
 
     >>> codec = VideoCodesCodec(max_frames=3, fps=2.0, size=8, factor=4)
-    >>> encoded = codec.encode(np.zeros((25, 16, 16, 3), np.uint8), Reading())
+    >>> encoded = codec.encode(np.zeros((50, 16, 16, 3), np.uint8), Reading())
     >>> encoded.rows, sorted(set(encoded.grid[:, 0].tolist()))
     (12, [0.0, 0.5, 1.0])
     """
@@ -69,10 +69,10 @@ class VideoCodesCodec:
             TypeError, ValueError: see `open_clip`.
         """
         with open_clip(raw, rate=self.rate) as clip:
-            times = self._times(clip)
+            stamps, times = self._times(clip)
             size, made = self.framing.decoded(clip.footage, reading), self.framing.made(clip.footage)
             shown = held(clip.footage.frames(times, size, self.framing.resize), times)
-        return encoded(self.framing.framed(shown, made, reading), self.factor, reading, np.array(times) - times[0])
+        return encoded(self.framing.framed(shown, made, reading), self.factor, reading, stamps)
 
     def decode(self, predicted: Mapping[str, Tensor]) -> VideoClip:
         """A clip of `pixels` uint8 [frames, size, size, 3], as `ImageCodesPort.render` makes them."""
@@ -86,10 +86,12 @@ class VideoCodesCodec:
         start, stop = clip.part
         return clip.part if self.sampling == "uniform" else TimeSpan(start, min(stop, start + self.frames / self.fps))
 
-    def _times(self, clip: Opened) -> list[float]:
+    def _times(self, clip: Opened) -> tuple[list[float], list[float]]:
+        """When each frame is shown in the clip that is made, and when it is found in the one that is read."""
         start, stop = self._span(clip)
         step = (stop - start) / self.frames if self.sampling == "uniform" else 1 / self.fps
-        return [min(start + i * step, max(start, stop - EARLIER)) for i in range(self.frames)]
+        stamps = [i * step for i in range(self.frames)]
+        return stamps, [min(start + stamp, max(start, stop - EARLIER)) for stamp in stamps]
 
 
 def held(found: Frames, times: list[float]) -> Any:
