@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ...core.errors import ConfigError, OmnilineError
 from ...plugins.manager import installed
-from ..presets.catalog import Preset, find_preset, main_task, near_preset, presets
+from ..presets.catalog import RUNS, Preset, find_preset, main_task, near_preset, presets
 from ..taskfile import TaskFile
 from ..verbs import compile
 from . import show
@@ -72,7 +73,7 @@ def whole(preset: Preset) -> None:
     show.line(f"\nrun it:       {shown}")
     show.line(f"own data:     {shown} tasks.{main}.train={OWN_DATA} tasks.{main}.valid=held-out.jsonl")
     show.line(f"other sizes:  {shown} trainer.max_steps=5000 backbone={file.backbone.partition(',')[0]}")
-    show.line(f"ask it:       omniline predict {file.save} {main} {_asked_with(file, main)}")
+    show.line(f"ask it:       omniline predict {_near(file.save)} {main} {_asked_with(file, main)}")
 
 
 def _asked(name: str) -> Preset:
@@ -126,6 +127,12 @@ def _facts(preset: Preset, file: TaskFile) -> Iterator[tuple[str, str]]:
         "package": f"{preset.package} {preset.version}".strip(),
     }
     return ((head, text) for head, text in facts.items() if text)
+
+
+def _near(folder: str | None) -> str:
+    """A folder as one would write it here."""
+    place = Path(folder or RUNS)
+    return str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
 
 
 def _asked_with(file: TaskFile, task: str) -> str:
