@@ -145,9 +145,10 @@ def opened(value: Any, modality: str) -> Any:
         pixels = codec.read(value, Reading(mode="predict")).pixels
         return VideoClip(np.asarray(pixels, np.uint8), max(1.0, len(pixels) / max(span.stop - span.start, 0.1)))
     if modality == "MOTION" and not hasattr(value, "save"):
-        from omniline.plugins.motion.opening import open_motion
+        from omniline.plugins.motion.reading import read_motion
+        from omniline.plugins.motion.skeleton import human
 
-        return open_motion(value)
+        return read_motion(value, human())
     return value
 
 

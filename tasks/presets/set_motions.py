@@ -2,7 +2,7 @@
 
 A frame of the clips has 44 numbers: its seconds, the root's place and quaternion (w first), and for each joint in the
 order of `JOINTS` a quaternion, or one angle where it is a hinge about z. x points forward, y up, z to the right; what
-is written points forward along z, as BVH usually does, in centimetres. The offsets are those of the package's
+is written points forward along z, as BVH usually does, in metres. The offsets are those of the package's
 `humanoid.urdf`, a quarter of its numbers.
 """
 
@@ -22,7 +22,6 @@ from ...core.errors import DataError
 Numbers = NDArray[np.float64]
 RATE = 30
 """Frames a second of what is written; the clips have 16 to 60."""
-UNIT = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def bvh_of(clip: dict[str, Any], name: str) -> str:
     if frames.ndim != 2 or frames.shape[1] != NUMBERS:
         raise DataError(f"the clip `{name}`: a frame must have {NUMBERS} numbers, but the clip is {frames.shape}")
     frames = resampled(frames)
-    places = UNIT * _turned(frames[:, 1:4])
+    places = _turned(frames[:, 1:4])
     columns = [places, euler_of(_quaternions(frames[:, 4:8]))]
     at = 8
     for joint in JOINTS:
@@ -107,7 +106,7 @@ def bvh_of(clip: dict[str, Any], name: str) -> str:
         at += joint.numbers
     order = [0, 1, *(2 + _number(joint) for joint in _depth_first("root"))]
     table = np.concatenate([columns[i] for i in order], axis=1)
-    text = "\n".join(" ".join(f"{value:.4f}" for value in row) for row in table)
+    text = "\n".join(" ".join(f"{value:.5f}" for value in row) for row in table)
     return f"{_hierarchy()}MOTION\nFrames: {len(table)}\nFrame Time: {1 / RATE:.6f}\n{text}\n"
 
 
@@ -186,4 +185,4 @@ def _joint(kind: str, name: str, offset: tuple[float, float, float], depth: int)
 
 
 def _numbers(offset: tuple[float, float, float]) -> str:
-    return " ".join(f"{UNIT * value:.4f}" for value in _turned(np.asarray([offset]))[0])
+    return " ".join(f"{value:.6f}" for value in _turned(np.asarray([offset]))[0])

@@ -30,6 +30,7 @@ class RealSet:
         licence: under which its content may be used.
         columns: of a row.
         task: the preset that trains on such rows.
+        line: another line than the preset's, where the rows want one; FOLDER stands for where they lie.
         archives: what is downloaded.
         make: writes the rows: takes the unpacked files' folder and the one to write into.
     """
@@ -40,6 +41,7 @@ class RealSet:
     task: str
     archives: tuple[Archive, ...]
     make: Callable[[Path, Path], None]
+    line: str = ""
 
     @property
     def megabytes(self) -> float:
@@ -49,7 +51,9 @@ class RealSet:
     def command(self, folder: Path) -> str:
         """What trains on the rows in a folder."""
         rows = " ".join(f"tasks.{self.task}.{split}={folder / split}.jsonl" for split in ("train", "valid"))
-        return f"omniline train {self.task} {rows}"
+        line = self.line.replace("FOLDER", str(folder))
+        other = f" 'tasks.{self.task}.instruction={line}'" if line else ""
+        return f"omniline train {self.task} {rows}{other}"
 
 
 SETS: Mapping[str, RealSet] = {
@@ -115,6 +119,7 @@ SETS: Mapping[str, RealSet] = {
             ),
         ),
         make=set_rows.make_motions,
+        line="motion capture: [TEXT:text] -> [MOTION:bvh_frames,skeleton=FOLDER/clips/walk.bvh,fps=20,window=40]",
     ),
     "sentiment": RealSet(
         title="10,072 sentences of film reviews with the mean rating of twenty people each (VADER)",

@@ -219,8 +219,8 @@ def test_a_clip_becomes_bvh_that_faces_along_z():
     first, last = (np.array(line.split(), dtype=float) for line in (lines[at + 3], lines[-1]))
     channels = sum(int(line.split()[1]) for line in lines if "CHANNELS" in line)
     assert len(first) == channels == 6 + 3 * 12
-    np.testing.assert_allclose(first[:3], [0, 90, 0], atol=1e-3)
-    np.testing.assert_allclose(last[:3], [0, 90, 150], atol=1e-3)
+    np.testing.assert_allclose(first[:3], [0, 0.9, 0], atol=1e-3)
+    np.testing.assert_allclose(last[:3], [0, 0.9, 1.5], atol=1e-3)
     assert lines.count("\tJOINT left_hip") == 1 and sum("End Site" in line for line in lines) == 5
     with pytest.raises(DataError, match="the clip `walk`: a frame must have 44 numbers"):
         set_motions.bvh_of({"Frames": [[1.0, 2.0]]}, "walk")
