@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,8 @@ def frames_of(metric: str, value: Any) -> Bytes:
         TypeError: another kind of value.
         ValueError: a file that is no picture.
     """
+    if isinstance(value, Mapping):
+        value = next((value[key] for key in ("frames", "bytes", "path") if value.get(key) is not None), value)
     if hasattr(value, "frames") and hasattr(value, "fps"):
         value = value.frames
     if isinstance(value, bytes):
