@@ -8,6 +8,7 @@ from typing import Literal
 
 from ...core.adapter import Adapter
 from ...core.decoder import Decoder
+from ...core.metric import Metric
 from ...core.modality import Modality, TensorSpec, Tokens
 from ...core.settings import setting
 from ..hookspecs import hookimpl
@@ -69,6 +70,14 @@ class Mel(Decoder):
     stop: float = setting(0.5, at_least=0.0, at_most=1.0, help="probability of the stop that ends a sound")
 
 
+class MelCepstralDistortion(Metric):
+    """Distance of sounds in decibels, frames aligned in time; 0 is best."""
+
+    build = "omniline.plugins.audio.distortion:MelCepstralDistortion"
+    higher_is_better = False
+    modalities = ("AUDIO",)
+
+
 @hookimpl
 def modalities() -> Mapping[str, Modality]:
     """The slot types of this room."""
@@ -85,3 +94,9 @@ def adapters() -> Mapping[str, type[Adapter]]:
 def decoders() -> Mapping[str, type[Decoder]]:
     """The decoders of this room."""
     return {"mel": Mel}
+
+
+@hookimpl
+def metrics() -> Mapping[str, type[Metric]]:
+    """The metrics of this room."""
+    return {"mcd": MelCepstralDistortion}

@@ -68,6 +68,13 @@ class WordErrorRate(Metric):
     higher_is_better = False
 
 
+class CharacterErrorRate(Metric):
+    """Character errors for each true character; 0 is best."""
+
+    build = "omniline.plugins.scores.speech:CharacterErrorRate"
+    higher_is_better = False
+
+
 class VqaScore(Metric):
     """Accuracy of VQA, where an answer that three of the people gave is right, 0 to 1."""
 
@@ -203,6 +210,7 @@ def metrics() -> dict[str, type[Metric]]:
         "rouge_l": RougeL,
         "cider": Cider,
         "wer": WordErrorRate,
+        "cer": CharacterErrorRate,
         "vqa_score": VqaScore,
         "iou": Iou,
         "iou_accuracy": IouAccuracy,
