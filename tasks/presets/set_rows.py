@@ -48,6 +48,8 @@ def held_out(text: str, share: float = HELD_OUT) -> bool:
 def write_rows(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     """Write rows, each with the item that decides its split, as `train.jsonl` and `valid.jsonl`.
 
+    Their order is that of the items' hashes, so that the first rows stand for all.
+
     Raises:
         DataError: there are no rows for one of the two.
     """
@@ -56,7 +58,7 @@ def write_rows(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> N
         (folder / "train.jsonl").open("w", encoding="utf-8") as train,
         (folder / "valid.jsonl").open("w", encoding="utf-8") as valid,
     ):
-        for item, row in rows:
+        for item, row in sorted(rows, key=lambda pair: hashlib.sha256(pair[0].encode()).digest()[6:]):
             held = held_out(item)
             (valid if held else train).write(json.dumps(row, ensure_ascii=False) + "\n")
             counts["valid" if held else "train"] += 1
