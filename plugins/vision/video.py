@@ -42,8 +42,8 @@ class ClipReader:
     def counted(self, raw: Any, reading: Reading) -> tuple[int, Size]:
         """The most frames that will be read, and their width and height; opens the header alone, but for mode "fit"."""
         with open_clip(raw, rate=self._rate) as clip:
-            span = self._sampling.span(clip, reading)
-            return len(self._sampling.times(clip, span)), self._framing.made(clip.footage)
+            wanted = len(self._sampling.times(self._sampling.span(clip, reading)))
+            return min(wanted, clip.footage.header.frames or wanted), self._framing.made(clip.footage)
 
     def read(self, raw: Any, reading: Reading) -> Frames:
         """Pixels of the made size, and times in seconds from the start of what is read.
@@ -54,8 +54,10 @@ class ClipReader:
         with open_clip(raw, rate=self._rate) as clip:
             span = self._sampling.span(clip, reading)
             made, size = self._framing.made(clip.footage), self._framing.decoded(clip.footage, reading)
-            times = self._sampling.times(clip, span)
+            times = self._sampling.times(span)
             pixels, stamps = clip.footage.frames(times, size, self._framing.resize)
+            most = clip.footage.header.frames or len(times)  # a header that says too few has been measured
+        pixels, stamps = pixels[:most], stamps[:most]
         return Frames(self._framing.framed(pixels, made, reading), np.maximum(stamps - span.start, 0.0))
 
 

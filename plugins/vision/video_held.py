@@ -45,7 +45,11 @@ class HeldFootage:
         chosen = shown_at(self._stamps, times)
         made = []
         for index in chosen:
-            picture = open_picture(self._fetch(index), least=size)
+            frame = self._fetch(index)
+            if size and isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.shape == (*size[::-1], 3):
+                made.append(frame)
+                continue
+            picture = open_picture(frame, least=size)
             size = size or picture.size
             if picture.size != size:
                 picture = picture.resize(size, Image.Resampling[filter.upper()])

@@ -57,23 +57,19 @@ class Sampling:
         share = reading.random("piece").random() if reading.mode == "train" else 0.5
         return TimeSpan(first + share * spare, first + share * spare + self._piece())
 
-    def times(self, clip: Opened, span: TimeSpan) -> list[float]:
-        """When the wanted frames are shown, ascending; a clip of fewer frames has some of them twice.
+    def times(self, span: TimeSpan) -> list[float]:
+        """When the wanted frames are shown, ascending; a frame may be on screen at several of these times.
 
-        >>> from .video_held import steady
-        >>> clip = Opened(steady([None] * 100, 10.0, "a"), TimeSpan(0.0, 10.0))
-        >>> Sampling(most=4).times(clip, clip.part)
+        >>> Sampling(most=4).times(TimeSpan(0.0, 10.0))
         [1.25, 3.75, 6.25, 8.75]
-        >>> Sampling(how="fps", fps=0.5, most=64).times(clip, clip.part)
+        >>> Sampling(how="fps", fps=0.5, most=64).times(TimeSpan(0.0, 10.0))
         [1.0, 3.0, 5.0, 7.0, 9.0]
         """
         rate = self.most / span.seconds if self.how == "uniform" else self._rate()
         wanted = max(1, round(span.seconds * rate))
-        known = clip.footage.header.frames
-        count = min(wanted, self.most, wanted if known is None else known)
-        step = span.seconds / count
-        if self.how == "fps" and count == wanted:
-            step = min(1 / rate, step * count / (count - 0.5))
+        count = min(wanted, self.most)
+        exact = self.how == "fps" and count == wanted and (count - 0.5) / rate <= span.seconds
+        step = 1 / rate if exact else span.seconds / count
         return [span.start + (i + 0.5) * step for i in range(count)]
 
     def _rate(self) -> float:
