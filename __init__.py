@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .core.plan import Plan
     from .core.port import Port
     from .core.settings import setting
+    from .core.weighting import Weighting
     from .instructions.nodes import Instruction
     from .plugins.hookspecs import hookimpl
     from .tasks.bundle import load
@@ -69,6 +70,7 @@ __all__ = [
     "Task",
     "TensorSpec",
     "Tokens",
+    "Weighting",
     "__version__",
     "check",
     "compile",
@@ -94,6 +96,7 @@ _HOMES = {
     "core.plan": ("Plan",),
     "core.port": ("Port",),
     "core.settings": ("setting",),
+    "core.weighting": ("Weighting",),
     "instructions.nodes": ("Instruction",),
     "plugins.hookspecs": ("hookimpl",),
     "tasks.bundle": ("load",),

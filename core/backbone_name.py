@@ -9,11 +9,10 @@ from dataclasses import replace
 
 from .backbone import Backbone
 from .catalog import Catalog
-from .errors import ConfigError, PluginError
+from .errors import PluginError
 from .near import nearest
-from .settings import Setting, Value, settings_of
-
-BOOLS = {"true": True, "false": False}
+from .settings import settings_of
+from .written import written_settings
 
 
 def resolve_backbone(name: str, catalog: Catalog) -> Backbone:
@@ -27,7 +26,7 @@ def resolve_backbone(name: str, catalog: Catalog) -> Backbone:
         raise TypeError(f"a backbone's name must be text, but is {type(name).__name__}")
     name, *written = name.split(",")
     made = _named(name, catalog)
-    return replace(made, **_settings(name, made, written)) if written else made
+    return replace(made, **written_settings(f"the backbone `{name}`", type(made), written)) if written else made
 
 
 def _named(name: str, catalog: Catalog) -> Backbone:
@@ -85,43 +84,3 @@ def _sized(base: str, size: str, catalog: Catalog) -> Backbone:
         sizes = ", ".join(f"`{base}-{known}`" for known in declared.sizes) or "none"
         raise PluginError(f"the backbone `{base}` has no size `{size}`; {hint}its sizes are {sizes}")
     return declared(**declared.sizes[size])
-
-
-def _settings(name: str, made: Backbone, written: list[str]) -> dict[str, Value]:
-    """The settings that stand behind the name, as values."""
-    known = settings_of(type(made))
-    found: dict[str, Value] = {}
-    for item in written:
-        key, equals, text = (part.strip() for part in item.partition("="))
-        if not equals:
-            raise ConfigError(f"behind `{name}` must stand settings such as `dropout=0.1`, but there is `{item}`")
-        if key not in known:
-            near = nearest(key, known)
-            hint = f"; did you mean `{near}`?" if near else f" (settings: {', '.join(known)})"
-            raise ConfigError(f"the backbone `{name}` has no setting `{key}`{hint}")
-        if key in found:
-            raise ConfigError(f"the setting `{key}` of the backbone `{name}` is given twice")
-        found[key] = _value(name, known[key], text)
-    return found
-
-
-def _value(name: str, setting: Setting, text: str) -> Value:
-    """A setting's value from its text, within its range."""
-    what = f"the setting `{setting.name}` of the backbone `{name}`"
-    value: int | float | bool | str
-    try:
-        if setting.kind == "bool":
-            value = BOOLS[text.lower()]
-        else:
-            value = int(text) if setting.kind == "int" else float(text) if setting.kind == "float" else text
-    except (KeyError, ValueError) as cause:
-        words = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-        raise ConfigError(f"{what} must be {words[setting.kind]}, but is `{text}`") from cause
-    if setting.choices and value not in setting.choices:
-        raise ConfigError(f"{what} must be one of {', '.join(map(str, setting.choices))}, but is `{text}`")
-    low, high = setting.at_least, setting.at_most
-    if not isinstance(value, str) and not ((low is None or value >= low) and (high is None or value <= high)):
-        least, most = (None if edge is None else f"{edge:g}" for edge in (low, high))
-        bounds = [f"at {word} {edge}" for word, edge in (("least", least), ("most", most)) if edge is not None]
-        raise ConfigError(f"{what} must be {' and '.join(bounds)}, but is {text}")
-    return value

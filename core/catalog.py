@@ -16,11 +16,12 @@ from .metric import Metric
 from .modality import Modality
 from .near import nearest
 from .settings import Declaration
+from .weighting import Weighting
 
 T = TypeVar("T")
 D = TypeVar("D", bound=Declaration)
 
-KINDS = ("modalities", "adapters", "backbones", "losses", "decoders", "metrics", "rewards", "tasks")
+KINDS = ("modalities", "adapters", "backbones", "losses", "decoders", "metrics", "weightings", "rewards", "tasks")
 SINGULAR = {
     "modalities": "modality",
     "adapters": "adapter",
@@ -28,6 +29,7 @@ SINGULAR = {
     "losses": "loss",
     "decoders": "decoder",
     "metrics": "metric",
+    "weightings": "weighting",
     "rewards": "reward",
     "tasks": "task",
 }
@@ -126,6 +128,9 @@ class Catalog:
 
     def metric(self, name: str) -> type[Metric]:
         return self._declared("metrics", name, Metric)
+
+    def weighting(self, name: str) -> type[Weighting]:
+        return self._declared("weightings", name, Weighting)
 
     def reward(self, name: str) -> Callable[..., float]:
         part: Callable[..., float] = self.entry("rewards", name).part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,10 +37,12 @@ class Losses:
         total: [] what to descend: the weighted sum of each objective's mean over the step's supervised units.
         sums: the plain sum of each objective's losses in this batch, detached, by "task/slot"; what a port descends
             besides (see `Port.auxiliary`) comes as "task/slot/auxiliary".
+        hidden: the hidden states [rows, width] that they were read from.
     """
 
     total: Tensor
     sums: Mapping[str, Tensor]
+    hidden: Tensor
 
 
 class Network(nn.Module):
@@ -133,6 +135,7 @@ class Network(nn.Module):
         totals: Mapping[str, float] | None = None,
         also: Sequence[Inputs] = (),
         ports: Sequence[int] = (),
+        factors: Mapping[str, float] | None = None,
     ) -> Losses:
         """The losses of a batch.
 
@@ -143,25 +146,26 @@ class Network(nn.Module):
             also: zero rows of ports that other ranks use in this step.
             ports: the ports that any rank uses in this step; all their weights get a gradient, if only of zeros, as
                 ranks must agree on which have one.
+            factors: what each objective's loss is multiplied with, beside the weights of its slot.
         """
         hidden = self(batch, also)
-        counts = batch.counts if totals is None else totals
+        scale = _Scale(batch.counts if totals is None else totals, factors or {})
         sums: dict[str, Tensor] = {}
         supervised = batch.targets or batch.pairs or batch.alignments
         total = hidden.new_zeros(()) if supervised else hidden.sum() * 0  # backward must find a graph
         if self.levels is not None:
             total = total + self.levels.idle(hidden)
         for target in batch.targets:
-            total = total + self._predict(hidden, target, counts, sums)
+            total = total + self._predict(hidden, target, scale, sums)
             if self.levels is not None and target.before is not None:
-                total = total + self._measure(hidden, self.levels, target, counts)
+                total = total + self._measure(hidden, self.levels, target, scale)
         for pairs in batch.pairs:
-            total = total + self._compare(hidden, batch.layout, pairs, counts, sums)
+            total = total + self._compare(hidden, batch.layout, pairs, scale, sums)
         for alignment in batch.alignments:
-            total = total + self._align(hidden, alignment, counts, sums)
+            total = total + self._align(hidden, alignment, scale, sums)
         if ports:
             total = total + self._touched(ports)
-        return Losses(total, sums)
+        return Losses(total, sums, hidden)
 
     def _touched(self, ports: Sequence[int]) -> Tensor:
         """Zero, of which all weights of these ports and of the losses are part."""
@@ -169,8 +173,8 @@ class Network(nn.Module):
         weights = [w for module in modules for w in module.parameters() if w.requires_grad and type(w) is nn.Parameter]
         return torch.stack([weight.reshape(-1)[:0].sum() for weight in weights]).sum()
 
-    def _predict(self, hidden: Tensor, target: Target, counts: Mapping[str, float], sums: dict[str, Tensor]) -> Tensor:
-        weights = _weights(target.keys, target.weights, counts, hidden)[target.key]
+    def _predict(self, hidden: Tensor, target: Target, scale: _Scale, sums: dict[str, Tensor]) -> Tensor:
+        weights = scale.of(target.keys, target.weights, hidden)[target.key]
         port = self.port(target.kind)
         chosen = hidden.index_select(0, target.rows)
         rows: LossRows = self.loss_parts[target.loss](
@@ -183,17 +187,15 @@ class Network(nn.Module):
         _add(sums, [f"{key}/{AUXILIARY}" for key in target.keys], target.key, own.detach())
         return rows.total + (own * weights).sum()
 
-    def _measure(self, hidden: Tensor, levels: Levels, target: Target, counts: Mapping[str, float]) -> Tensor:
+    def _measure(self, hidden: Tensor, levels: Levels, target: Target, scale: _Scale) -> Tensor:
         """The loss of the lengths of values that are found all at once, each counted once a row."""
         assert target.before is not None and target.sizes is not None and target.owner is not None
-        weights = _weights(target.keys, target.weights, counts, hidden)[target.owner]
+        weights = scale.of(target.keys, target.weights, hidden)[target.owner]
         each = levels.lengths(hidden.index_select(0, target.before), target.sizes)
         return LENGTH_WEIGHT * (each * target.sizes * weights).sum()
 
-    def _compare(
-        self, hidden: Tensor, layout: Layout, pairs: Pairs, counts: Mapping[str, float], sums: dict[str, Tensor]
-    ) -> Tensor:
-        weights = _weights(pairs.keys, pairs.weights, counts, hidden)[pairs.key]
+    def _compare(self, hidden: Tensor, layout: Layout, pairs: Pairs, scale: _Scale, sums: dict[str, Tensor]) -> Tensor:
+        weights = scale.of(pairs.keys, pairs.weights, hidden)[pairs.key]
         loss = self.loss_parts[pairs.loss]
         if pairs.objective == "match":
             half = len(pairs.streams) // 2
@@ -204,8 +206,8 @@ class Network(nn.Module):
         _add(sums, pairs.keys, pairs.key, rows.each)
         return rows.total
 
-    def _align(self, hidden: Tensor, item: Alignment, counts: Mapping[str, float], sums: dict[str, Tensor]) -> Tensor:
-        weights = _weights(item.keys, item.weights, counts, hidden)[item.key]
+    def _align(self, hidden: Tensor, item: Alignment, scale: _Scale, sums: dict[str, Tensor]) -> Tensor:
+        weights = scale.of(item.keys, item.weights, hidden)[item.key]
         port = self.port(item.kind)
         chosen = hidden.index_select(0, item.rows)
         rows: LossRows = self.loss_parts[item.loss](chosen, item.lengths, port, item.tokens, item.counts, weights)
@@ -260,8 +262,16 @@ def _make_loss(part: Part, width: int, catalog: Catalog) -> Any:
     return made(**declaration.settings(), **extra)
 
 
-def _weights(keys: Sequence[str], weights: Sequence[float], counts: Mapping[str, float], like: Tensor) -> Tensor:
-    return like.new_tensor([w / max(counts[key], 1) for key, w in zip(keys, weights, strict=True)])
+class _Scale(NamedTuple):
+    """What each objective's losses are divided by and multiplied with."""
+
+    counts: Mapping[str, float]
+    factors: Mapping[str, float]
+
+    def of(self, keys: Sequence[str], weights: Sequence[float], like: Tensor) -> Tensor:
+        """The weight of one unit of each objective [keys]."""
+        found = [(w * self.factors.get(k, 1.0), max(self.counts[k], 1)) for k, w in zip(keys, weights, strict=True)]
+        return like.new_tensor([weight / count for weight, count in found])
 
 
 def _add(sums: dict[str, Tensor], keys: Sequence[str], key: Tensor, each: Tensor) -> None:

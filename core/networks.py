@@ -86,6 +86,23 @@ class RankLoss(Protocol):
         ...
 
 
+class LossWeights(Protocol):
+    """The working half of a weighting, an `nn.Module` over the objectives of a model in a fixed order."""
+
+    def factors(self) -> Tensor:
+        """What each objective's loss is multiplied with [keys], beside the weights that the user wrote."""
+        ...
+
+    def loss(self, means: Tensor, share: Tensor) -> Tensor:
+        """What the weighting itself descends []. `means` [keys], detached, are this batch's part of each objective's mean
+        over the step; `share` [keys] is this batch's part of one for each objective that the step has, else 0."""
+        ...
+
+    def observe(self, sizes: Tensor) -> None:
+        """The norm of each objective's gradient at the hidden states in a step [keys]; 0 for one that it did not have."""
+        ...
+
+
 class AlignLoss(Protocol):
     """A loss of kind `align` (CTC): a source slot's hidden rows against another slot's tokens."""
 

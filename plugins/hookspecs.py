@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..core.loss import Loss
     from ..core.metric import Metric
     from ..core.modality import Modality
+    from ..core.weighting import Weighting
 
 PROJECT = "omniline"
 
@@ -63,6 +64,10 @@ class Hooks:
     @hookspec
     def metrics(self) -> Mapping[str, type[Metric]]:  # type: ignore[empty-body]
         """What validation reports per task and slot."""
+
+    @hookspec
+    def weightings(self) -> Mapping[str, type[Weighting]]:  # type: ignore[empty-body]
+        """How the losses of many tasks are balanced: `fit(weighting=NAME)`."""
 
     @hookspec
     def rewards(self) -> Mapping[str, Callable[..., float]]:  # type: ignore[empty-body]

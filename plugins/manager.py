@@ -43,6 +43,7 @@ BUILTIN = (
     "omniline.plugins.diffusion.plugin",
     "omniline.plugins.preference.plugin",
     "omniline.plugins.policy.plugin",
+    "omniline.plugins.weighting.plugin",
 )
 
 Offer = tuple[str, str, Any]  # kind, name, part

@@ -46,6 +46,7 @@ def fit(
     valid_rows: int = 256,
     metric_rows: int = 64,
     ledger: str | Path | None = None,
+    weighting: str | None = None,
     fewer_page_faults: bool = False,
     **trainer_settings: Any,
 ) -> Model:
@@ -59,7 +60,7 @@ def fit(
         seed: every draw is a function of (seed, task, row, epoch) or of (seed, step).
         trainer: your own; `trainer_settings` must then be empty.
         resume: a Lightning checkpoint to go on from.
-        learning_rate, warmup, schedule, weight_decay, metric_rows, ledger: see `Module`.
+        learning_rate, warmup, schedule, weight_decay, metric_rows, ledger, weighting: see `Module`.
         batch_tokens, batch_rows, padded, workers, valid_rows: see `DataModule`.
         fewer_page_faults: keep freed memory (Linux): faster on a CPU, for some hundreds of megabytes more.
         trainer_settings: Lightning's own names, such as `max_steps`, `precision`, `callbacks`, `logger`.
@@ -92,6 +93,7 @@ def fit(
         metric_rows=metric_rows,
         seed=seed,
         ledger=ledger,
+        weighting=weighting,
     )
     data = DataModule(
         mixture,

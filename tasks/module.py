@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_warn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
 from ..core.batch import Batch
@@ -23,16 +24,16 @@ from ..core.errors import ConfigError
 from ..core.layers import products
 from ..core.model import count_of
 from ..core.seeding import mix
+from .balancing import Balancing
 from .drawing import Position
 from .evaluation import evaluate
 from .ledger import Failure, Ledger
 from .mixture import Mixture, mixture_of
 from .model import Model
+from .optimising import SCHEDULES, adamw, clear_denormal, shape_at
 from .ranks import Ranks, apart, shard, whole
 from .realised import Realised
 from .task import Split, Task
-
-SCHEDULES = ("cosine", "linear", "constant")
 
 
 class Module(L.LightningModule):
@@ -49,6 +50,8 @@ class Module(L.LightningModule):
         metric_rows: held-out rows of each task that are predicted and judged at every validation; 0 for losses alone.
         seed: of dropout and every other draw of a step.
         ledger: a file that takes a JSON line for each row that could not be read.
+        weighting: how the losses of all objectives are balanced: "uncertainty", "gradient_norm", or another installed
+            weighting, with settings behind commas; None for the weights that the slots write.
 
     Losses are logged as `task/slot`, tokens a second as `tokens_per_second`, the share of time spent waiting for
     batches as `waiting_for_data`, what the mixture came to by the names of `Realised.take`; validation losses as
@@ -71,6 +74,7 @@ class Module(L.LightningModule):
         metric_rows: int = 64,
         seed: int = 0,
         ledger: str | Path | None = None,
+        weighting: str | None = None,
     ) -> None:
         super().__init__()
         if schedule not in SCHEDULES:
@@ -87,6 +91,8 @@ class Module(L.LightningModule):
         self.metric_rows = metric_rows
         limits = {task.name: task.max_bad for task in self.mixture if task.on_error == "skip"}
         self.ledger = Ledger(limits=limits, path=None if ledger is None else Path(ledger))
+        keys = sorted(model.objective_keys())
+        self.balancing = None if weighting is None else Balancing(weighting, keys, model.catalog)
         self.realised = Realised(tuple(task.name for task in self.mixture))
         self.history: list[dict[str, float]] = []
         self._totals: Mapping[str, float] = {}
@@ -117,11 +123,16 @@ class Module(L.LightningModule):
         if batch_idx % accumulate == 0 or not self._totals:
             self._totals = self._agreed(batch.totals or batch.counts, batch.ports)
         also = self._ranks.absent(self._ports, batch.inputs) if self._ranks else ()
+        factors = self.balancing.factors() if self.balancing is not None else {}
         with self._precision():
-            losses = self.network.loss(batch, self._totals, also, self._ports)
+            losses = self.network.loss(batch, self._totals, also, self._ports, factors)
         self._after = Position(*batch.after)
         self._note(batch, losses.sums)
-        return losses.total * (self.trainer.world_size * accumulate)
+        parts, total = self.trainer.world_size * accumulate, losses.total
+        if self.balancing is not None:
+            total = total + self.balancing.extra(losses.sums, self._totals, parts)
+            self.balancing.watch(losses.hidden, batch, factors)
+        return total * parts
 
     def setup(self, stage: str) -> None:
         """With several ranks: see that all ports can be called with zero rows, and keep a ledger of each rank."""
@@ -194,14 +205,12 @@ class Module(L.LightningModule):
             )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clear denormal moments of idle rows now and then: they slow a CPU tenfold."""
+        """Tell the weighting of the gradients. Clear denormal moments of idle rows now and then: they slow a CPU
+        tenfold."""
+        if self.balancing is not None:
+            self.balancing.step(lambda sizes: self.trainer.strategy.reduce(sizes, reduce_op="sum"))
         if self.device.type == "cpu" and self.global_step % 200 == 199:
-            for state in optimizer.state.values():
-                for name in ("exp_avg", "exp_avg_sq"):
-                    moment = state.get(name)
-                    if moment is not None:
-                        moment = getattr(moment, "_local_tensor", moment)
-                        moment.masked_fill_(moment.abs() < 1e-30, 0.0)
+            clear_denormal(optimizer)
 
     def configure_gradient_clipping(
         self,
@@ -301,36 +310,12 @@ class Module(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, fused, with warm-up and a schedule over the trainer's steps."""
-        decayed, plain = _by_decay(self.network)
-        groups = [
-            {"params": decayed, "weight_decay": self.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(
-            [g for g in groups if g["params"]], lr=self.learning_rate, betas=self.betas, fused=True
+        extra = list(self.balancing.parameters()) if self.balancing is not None else []
+        optimizer = adamw(
+            self.network, extra, learning_rate=self.learning_rate, weight_decay=self.weight_decay, betas=self.betas
         )
         total = self.trainer.estimated_stepping_batches
         steps = int(total) if math.isfinite(total) else 10**9
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step, steps))
+        shape = partial(shape_at, steps=steps, warmup=self.warmup, schedule=self.schedule)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, shape)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _factor(self, step: int, steps: int) -> float:
-        rise = max(1, int(self.warmup * steps))
-        if step < rise:
-            return (step + 1) / rise
-        if self.schedule == "constant":
-            return 1.0
-        done = min(1.0, (step - rise) / max(1, steps - rise))
-        fall = (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done
-        return 0.1 + 0.9 * fall if self.schedule == "linear" else max(fall, 0.02)
-
-
-def _by_decay(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Matrices, and the rest: vectors and the tables of embeddings."""
-    tables = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for parameter in network.parameters():
-        if parameter.requires_grad:
-            (plain if parameter.ndim < 2 or id(parameter) in tables else decayed).append(parameter)
-    return decayed, plain

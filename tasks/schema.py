@@ -109,6 +109,7 @@ FIT: Mapping[str, Check] = {
     "valid_rows": whole,
     "metric_rows": whole,
     "ledger": text,
+    "weighting": text,
     "fewer_page_faults": flag,
 }
 ABOUT: Mapping[str, Check] = dict.fromkeys(KEYS, text)
