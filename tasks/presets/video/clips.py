@@ -115,21 +115,22 @@ class MovingEmoji:
     def column(self, name: str) -> Iterator[Any]:
         """The values of one column in order; words without making a clip."""
         for index in range(self.rows):
-            yield self[index][name] if name == "video" else self._words(index)[name]
+            yield self[index][name] if name == "video" else self.words(index)[name]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         if not 0 <= index < self.rows:
             raise IndexError(f"the index must be in [0, {self.rows}), but is {index}")
         sprite, motion, draw = self._drawn(index)
         frames = moved(sprite.picture, motion, draw, size=self.size, frames=self.frames)
-        return {"video": Clip(frames, self.fps), **self._words(index)}
+        return {"video": Clip(frames, self.fps), **self.words(index)}
 
     def _drawn(self, index: int) -> tuple[Sprite, str, Random]:
         """Any run of as many rows as there are pairs holds each pair once."""
         sprite, motion = self.pairs[index % len(self.pairs)]
         return sprite, motion, Random(f"{self.seed}/{self.split}/{index}")
 
-    def _words(self, index: int) -> dict[str, str]:
+    def words(self, index: int) -> dict[str, str]:
+        """A row without its clip."""
         sprite, motion, _ = self._drawn(index)
         question, answer = asked(sprite, motion, Random(f"{self.seed}/{self.split}/{index}/asked"))
         cap = f"{article(sprite.name)} {motion}"
