@@ -122,12 +122,12 @@ def _from_text(text: Any, rate: float) -> Footage:
         raise ValueError(f"a video must be at hand, but is the web address {text[:80]!r}: download it first")
     if len(text) > 4096 or "\0" in text:
         raise ValueError(f"a video must be a path, but is other text: {text[:40]!r}...")
-    path = Path(text)
+    path = Path(text).expanduser()
     if path.is_dir():
         return from_folder(path, rate)
     if not path.exists():
         raise ValueError(f"the video file {text!r} does not exist")
-    return FileFootage(text, named(text))
+    return FileFootage(str(path), named(text))
 
 
 def _from_base64(text: str) -> bytes:
