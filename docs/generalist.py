@@ -44,32 +44,26 @@ WORK = Path(__file__).resolve().parents[1] / "build" / "generalist"
 BACKBONE = "ofa-tiny,width=128,heads=4,ffn=384,encoder_layers=3,decoder_layers=3,dropout=0"
 TOKENIZER = "bpe:2000"
 RATE = 1.5e-3
-ROWS = 32
+ROWS = 24
 """Rows of a batch."""
 TOKENS = 1 << 16
 TIMED = 10
 SHARE = 0.80
 """Of the minutes for training; the rest is for answering held-out rows."""
 WANTED: Mapping[str, float] = {
-    "image_classification": 1.0,
-    "captioning": 1.5,
-    "vqa": 1.5,
-    "visual_entailment": 1.0,
-    "grounding": 1.5,
+    "image_classification": 0.7,
+    "captioning": 1.2,
+    "grounding": 1.2,
     "grounded_captioning": 1.0,
-    "text_to_image": 1.5,
+    "text_to_image": 1.2,
     "video_classification": 1.0,
-    "video_captioning": 1.0,
     "speech_recognition": 1.5,
-    "audio_classification": 1.0,
     "text_to_speech": 1.0,
     "text_to_phone": 1.0,
     "text_to_motion": 1.0,
     "motion_captioning": 1.0,
-    "sentiment": 1.0,
-    "text_infilling": 1.0,
+    "sentiment": 0.7,
     "table_to_text": 1.0,
-    "table_qa": 1.5,
     "sudoku": 1.5,
 }
 """Presets, and their share of rows: more where learning takes longer."""
