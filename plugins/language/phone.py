@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,19 +9,17 @@ import torch
 
 from ...core.codec import Encoded, Reading
 from ...core.near import nearest
+from .pronouncing import CONSONANTS, VOWELS, G2p, Unknown, is_phone, pronounce
 from .text import TextCodec
 from .tokenizer import Tokenizer
-
-# The 39 phones of the CMU pronouncing dictionary, vowels first.
-VOWELS = frozenset(re.findall(r"\w+", "AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW"))
-CONSONANTS = frozenset(re.findall(r"\w+", "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH"))
 
 
 class PhoneCodec:
     """Phones, a string or a list of strings, to tokens and back to a string.
 
     With alphabet="arpabet" each phone must be one of the 39 of the CMU pronouncing dictionary, a vowel with its
-    stress digit 0, 1 or 2 or without.
+    stress digit 0, 1 or 2 or without. With `g2p` a string may also be text, whose phones are looked up or guessed as
+    ARPAbet; a string of ARPAbet phones and a list stay as they are.
     """
 
     def __init__(
@@ -31,10 +28,14 @@ class PhoneCodec:
         tokenizer: Tokenizer,
         alphabet: Literal["any", "arpabet"] = "any",
         stress: bool = True,
+        g2p: G2p = "none",
+        dictionary: str | None = None,
+        unknown: Unknown = "raise",
         mask_ratio: float = 0.0,
     ) -> None:
         self.alphabet = alphabet
         self.stress = stress
+        self.g2p, self.dictionary, self.unknown = g2p, dictionary, unknown
         self._text = TextCodec(tokenizer=tokenizer, mask_ratio=mask_ratio)
 
     def measure(self, raw: Any, reading: Reading) -> int:
@@ -46,7 +47,8 @@ class PhoneCodec:
 
         Raises:
             TypeError: neither a string nor a list of strings.
-            ValueError: a phone that is not of the alphabet.
+            ValueError: a phone that is not of the alphabet, or a word that the dictionary lacks.
+            ConfigError: the dictionary or library that `g2p` asks for is not there.
         """
         return self._text.encode(self._written(raw), reading)
 
@@ -55,20 +57,23 @@ class PhoneCodec:
         return " ".join(self._text.decode(predicted).split())
 
     def _written(self, raw: Any) -> str:
-        phones = raw.split() if isinstance(raw, str) else raw
+        phones = self._spoken(raw) if isinstance(raw, str) else raw
         if not isinstance(phones, list | tuple) or not all(isinstance(phone, str) for phone in phones):
             raise TypeError(
                 f"phones must be a string or a list of strings, but are {type(raw).__name__} {repr(raw)[:40]}"
             )
         return " ".join(self._checked(phone) for phone in phones)
 
+    def _spoken(self, text: str) -> list[str]:
+        if self.g2p == "none":
+            return text.split()
+        return pronounce(text, g2p=self.g2p, dictionary=self.dictionary, unknown=self.unknown)
+
     def _checked(self, phone: str) -> str:
-        if self.alphabet == "any":
-            return phone
         plain = phone.rstrip("012")
-        if plain in VOWELS and len(phone) - len(plain) <= 1:
+        if is_phone(phone):
             return phone if self.stress else plain
-        if phone in CONSONANTS:
+        if self.alphabet == "any":
             return phone
         near = nearest(plain, sorted(VOWELS | CONSONANTS))
         hint = f"; did you mean `{near}`?" if near else ""

@@ -107,6 +107,13 @@ class Phone(Adapter):
 
     alphabet: Literal["any", "arpabet"] = setting("any", data_only=True, help="the phones that are legal")
     stress: bool = setting(True, data_only=True, help="keep the stress digits of ARPAbet vowels")
+    g2p: Literal["none", "dictionary", "gruut", "letters"] = setting(
+        "none", data_only=True, help="how text becomes phones: not, by a dictionary, by the library gruut, by letters"
+    )
+    dictionary: str | None = setting(None, data_only=True, help="file of a dictionary in CMU's format")
+    unknown: Literal["raise", "letters"] = setting(
+        "raise", data_only=True, help="what to do with words that the dictionary lacks"
+    )
     mask_ratio: float = setting(
         0.0, at_least=0.0, at_most=1.0, data_only=True, sides=("source",), help="share of phones hidden in training"
     )
