@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from math import prod
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ from .codes_shape import levels_of
 NARROW = 8
 """Numbers of a vector of the learned codebook; few of them keep all codes in use."""
 COMMITMENT = 0.25
+ENTROPY, TEMPERATURE = 0.1, 0.1
+SAMPLED = 512
+"""Vectors by which the use of the codebook is judged."""
 STRETCH = 1e-3
 
 
@@ -67,7 +71,8 @@ class NearestVector(nn.Module):
     """A vector becomes the codebook's vector in the nearest direction.
 
     Vector quantisation with its codebook and commitment losses (van den Oord et al., 2017, arXiv:1711.00937) over few
-    numbers of length one, which keeps the codes in use (Yu et al., 2021, arXiv:2110.04627).
+    numbers of length one (Yu et al., 2021, arXiv:2110.04627). What keeps the codes in use is a small loss on the
+    entropy of soft choices, low for each vector and high for all together (Yu et al., 2023, arXiv:2310.05737).
     """
 
     def __init__(self, *, codes: int) -> None:
@@ -81,9 +86,17 @@ class NearestVector(nn.Module):
         codes = (x.detach() @ book.detach().t()).argmax(1)
         found = book.index_select(0, codes)
         loss = (found - x.detach()).square().sum(1) + COMMITMENT * (x - found.detach()).square().sum(1)
-        return Quantised(x + (found - x).detach(), codes, loss)
+        use = _disuse(x[:: max(1, len(x) // SAMPLED)] @ book.t()) if len(x) else 0.0
+        return Quantised(x + (found - x).detach(), codes, loss + ENTROPY * use)
 
     def vectors(self, codes: Tensor | None = None) -> Tensor:
         """The vectors [n, width] of codes int64 [n], or of all codes."""
         book = F.normalize(self.codebook, dim=1)
         return book if codes is None else book.index_select(0, codes)
+
+
+def _disuse(near: Tensor) -> Tensor:
+    """[]: mean entropy of the soft choices by nearness [n, codes], less the entropy of their mean."""
+    logs = (near / TEMPERATURE).log_softmax(1)
+    mean = logs.logsumexp(0) - math.log(len(near))
+    return (mean.exp() * mean).sum() - (logs.exp() * logs).sum(1).mean()
