@@ -135,6 +135,11 @@ class Model:
             self.network = self._make({spec.name for spec in old.table}).to(device)
         _copy_weights(old, self.network)
 
+    def take(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Make the network anew with these weights, as after training with sharded ones."""
+        self.network = self._make({spec.name for spec in self.table})
+        self.network.load_state_dict(state)
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

@@ -31,7 +31,7 @@ from .ledger import Failure, Ledger
 from .mixture import Mixture, mixture_of
 from .model import Model
 from .optimising import SCHEDULES, adamw, clear_denormal, shape_at
-from .ranks import Ranks, apart, shard, whole
+from .ranks import Ranks, apart, full_state, shard, whole
 from .realised import Realised
 from .task import Split, Task
 
@@ -148,6 +148,12 @@ class Module(L.LightningModule):
         mesh = self.device_mesh if isinstance(self.trainer.strategy, ModelParallelStrategy) else None
         if mesh is not None and not isinstance(self.network, FSDPModule):
             shard(self.network, mesh["data_parallel"])
+
+    def on_fit_end(self) -> None:
+        """Give the model its whole weights again, on every rank."""
+        if isinstance(self.network, FSDPModule):
+            self.model.take(full_state(self.network))
+            self.network = self.model.network
 
     def _agreed(self, counts: Mapping[str, int], ports: Sequence[int] = ()) -> Mapping[str, float]:
         """The step's counts over all ranks, and the ports that any of them uses. Rows read and failed are told too, so

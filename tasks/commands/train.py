@@ -13,6 +13,7 @@ import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerStatus
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ...core.errors import BundleError, ConfigError
 from ...core.near import nearest
@@ -20,6 +21,7 @@ from ..bundle import INDEX
 from ..evaluation import evaluate
 from ..fit import fit
 from ..progress import Progress
+from ..restoring import restorable
 from ..taskfile import TaskFile
 from . import show
 from .evaluate import table
@@ -39,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
     resume = None if args.resume is None else checkpoint_of(args.resume, checkpoints)
     quieten()
     trainer = make_trainer(file, checkpoints)
-    own = {"fewer_page_faults": True, **file.fit}
+    own = {"fewer_page_faults": True, "ledger": checkpoints / "skipped.jsonl", **file.fit}
+    for sentence in restorable(mixture):
+        show.note(sentence)
     try:
         model = fit(
             mixture,
@@ -56,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         if trainer.state.status == TrainerStatus.INTERRUPTED:
             raise KeyboardInterrupt from None
         raise
+    if rank_zero_only.rank:
+        return 0
     model.save(folder)
     table(evaluate(model, mixture, rows=file.fit.get("valid_rows", JUDGED_ROWS)))
     show.note(f"saved: {folder}")
