@@ -59,11 +59,11 @@ def spread(piece: Piece, kinds: Mapping[str, int]) -> list[Piece]:
         kinds: the ports of what it may hold, by modality.
 
     Raises:
-        ValueError: a conversation is supervised, but no row of it.
+        ValueError: the value is supervised, but no row of it.
     """
     whole = piece.encoded
     supervised = piece.role == SUPERVISED
-    if supervised and whole.parts and not has_supervised(whole):
+    if supervised and not has_supervised(whole):
         raise ValueError(
             "nothing of it is supervised: it must have a turn of the assistant to learn from; for a conversation that "
             "is only read, write `no_loss`, or put it on the source side"

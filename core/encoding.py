@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .codec import FORCED, GIVEN, SUPERVISED, Codec, Encoded, Mode, Reading
-from .conversing import spread
+from .conversing import continues, spread
 from .errors import DataError
 from .example import Piece
 from .leading import Candidates, Placed, candidates, leader_of
@@ -187,7 +187,7 @@ class RowEncoder:
 
     def _spread(self, item: Item, place: int, side: Side) -> list[Piece]:
         whole = self.piece(item, place, side)
-        if item.slot < 0 or (whole.encoded.roles is None and not whole.encoded.parts):
+        if item.slot < 0 or not continues(self.reader.slots[item.slot].codec):
             return [whole]
         slot = self.reader.slots[item.slot]
         try:

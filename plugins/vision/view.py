@@ -30,8 +30,9 @@ def after(second: Matrix, first: Matrix) -> Matrix:
 def inverse(matrix: Matrix) -> Matrix:
     """What undoes a matrix.
 
-    >>> inverse(((2.0, 0.0, 1.0), (0.0, 4.0, 0.0)))
-    ((0.5, -0.0, -0.5), (-0.0, 0.25, 0.0))
+    >>> wider = ((2.0, 0.0, 1.0), (0.0, 4.0, 0.0))
+    >>> after(inverse(wider), wider) == SAME
+    True
     """
     (a, b, c), (d, e, f) = matrix
     whole = a * e - b * d

@@ -14,7 +14,7 @@ class SceneRegions(SceneRows):
 
     >>> row = SceneRegions("valid")[0]
     >>> row["cap"], row["patch_boxes"]
-    ('the carrot', (7, 2, 22, 17))
+    ('the whale', (7, 19, 20, 31))
     """
 
     def told(self, scene: Scene, draw: Random) -> dict[str, Any]:

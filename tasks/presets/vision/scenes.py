@@ -21,7 +21,7 @@ THINGS = ("frog", "whale", "banana", "rose", "eggplant", "carrot", "penguin", "h
 """What stands in scenes by default: drawings of different colours."""
 SCALE = (0.3, 0.42)
 """Side of a thing, in sides of the canvas."""
-PALE = 0.55
+PALE = 0.85
 TRIES = 60
 Box = tuple[int, int, int, int]
 
@@ -68,7 +68,7 @@ class Scenes:
 
     >>> scene = Scenes("valid")[0]
     >>> len(scene.names), scene.picture.size
-    (2, (48, 48))
+    (2, (32, 32))
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Scenes:
         split: str,
         *,
         count: int | None = None,
-        size: int = 48,
+        size: int = 32,
         least: int = 2,
         most: int = 2,
         things: Sequence[str] = THINGS,
