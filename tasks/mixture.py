@@ -43,8 +43,8 @@ class Mixture:
         object.__setattr__(self, "tasks", tuple(self.tasks))
         Curve.of(self.weight, "the weight of a mixture")
         if self.strategy not in STRATEGIES:
-            names = ", ".join(f'"{name}"' for name in STRATEGIES)
-            raise ConfigError(f"strategy must be one of {names}, but is {self.strategy!r}")
+            known = ", ".join(f'"{name}"' for name in STRATEGIES)
+            raise ConfigError(f"strategy must be one of {known}, but is {self.strategy!r}")
         if not self.temperature > 0:
             raise ConfigError(f"temperature must be above 0, but is {self.temperature!r}")
         for part in self.tasks:

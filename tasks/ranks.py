@@ -135,7 +135,7 @@ def shard(network: Network, mesh: Any) -> None:
                 if any(True for _ in layer.parameters()):
                     fully_shard(layer, mesh=mesh)
     for port in network.ports.values():
-        if type(port).project is Port.project and any(True for _ in port.parameters()):
+        if isinstance(port, Port) and type(port).project is Port.project and any(True for _ in port.parameters()):
             fully_shard(port, mesh=mesh)
             register_fsdp_forward_method(port, "embed")
     fully_shard(network, mesh=mesh)

@@ -86,7 +86,7 @@ def roll_values(frontier: Frontier, *, stop: float = 0.5) -> Found:
     A slot of a fixed number of rows gets them all; where the port says when to stop, a stream ends with the first row
     whose probability to be the last reaches `stop`.
     """
-    rows = []
+    rows: list[Tensor] = []
     lengths = torch.zeros_like(frontier.active, dtype=torch.long)
     alive = frontier.active
     while not rows or (len(rows) < frontier.limit and bool(alive.any())):

@@ -13,7 +13,6 @@ import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerStatus
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ...core.errors import BundleError, ConfigError
 from ...core.near import nearest
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         if trainer.state.status == TrainerStatus.INTERRUPTED:
             raise KeyboardInterrupt from None
         raise
-    if rank_zero_only.rank:
+    if trainer.global_rank:
         return 0
     model.save(folder)
     table(evaluate(model, mixture, rows=file.fit.get("valid_rows", JUDGED_ROWS)))
