@@ -24,9 +24,9 @@ class MelCepstralDistortion:
 
     Kubichek, "Mel-cepstral distance measure for objective speech quality assessment", 1993: per pair of frames
     10 / ln 10 * sqrt(2 * sum over d of (c_d - c'_d)^2) with the cepstral coefficients 1 to 13, which leave loudness
-    out. Frames are paired by dynamic time warping, and the mean is over its path. Coefficients are the cosine
-    transform of 80 log-mel magnitudes every 10 ms at 16 kHz, so values compare with each other rather than with those
-    of papers that use other cepstra.
+    out. Frames are paired by dynamic time warping, and the mean is over its path. Here c_d is 2 / bands times the sum
+    of 80 log-mel magnitudes (every 10 ms, at 16 kHz) with cos(pi d (band + 0.5) / bands), so that the distance is
+    that of smoothed spectra in decibels. Papers take other cepstra: values compare with each other rather than there.
     """
 
     def __init__(self) -> None:
@@ -39,9 +39,7 @@ class MelCepstralDistortion:
             ValueError: lists of different lengths, or a truth that is no sound.
         """
         if len(predicted) != len(truth):
-            raise ValueError(
-                f"`mcd` must get one truth for each prediction, but got {len(truth)} for {len(predicted)}"
-            )
+            raise ValueError(f"`mcd` must get one truth for each prediction, but got {len(truth)} for {len(predicted)}")
         for made, true in zip(predicted, truth, strict=True):
             heard = np.zeros(1, np.float32) if made is None or not len(made) else _heard(made)
             self.distances.append(distortion(heard, _heard(true)))
@@ -62,7 +60,7 @@ class MelCepstralDistortion:
 
 def distortion(made: Samples, true: Samples) -> float:
     """The distortion in decibels of samples at 16 kHz."""
-    a, b = (SPECTRUM(samples) @ cosines(SPECTRUM.bands) for samples in (made, true))
+    a, b = (SPECTRUM(samples).astype(np.float64) @ cosines(SPECTRUM.bands) for samples in (made, true))
     squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
     return float(DECIBEL) * warped_mean(np.sqrt(np.maximum(squares, 0)))
 
@@ -75,14 +73,14 @@ def _heard(raw: Any) -> Samples:
 
 @lru_cache(maxsize=4)
 def cosines(bands: int) -> NDArray[np.float32]:
-    """float32 [bands, COEFFICIENTS]: the orthonormal cosine transform (DCT-II) without its mean."""
+    """float32 [bands, COEFFICIENTS]: the cosine transform (DCT-II) without its mean, as amplitudes of the cosines."""
     order, band = np.arange(1, COEFFICIENTS + 1), np.arange(bands)[:, None]
-    table: NDArray[np.float32] = np.sqrt(2 / bands) * np.cos(np.pi * order * (band + 0.5) / bands)
+    table: NDArray[np.float32] = 2 / bands * np.cos(np.pi * order * (band + 0.5) / bands)
     return table.astype(np.float32)
 
 
 def warped_mean(costs: NDArray[np.floating[Any]]) -> float:
-    """The mean cost [n, m] along the cheapest path from the first pair to the last, by steps to the right, down or both.
+    """The mean of costs [n, m] along the cheapest path from the first pair to the last, by steps right, down or both.
 
     Sakoe and Chiba, "Dynamic programming algorithm optimization for spoken word recognition", 1978; diagonals are
     filled at once.

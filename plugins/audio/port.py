@@ -61,7 +61,8 @@ class AudioPort(Port):
         )
         nn.init.constant_(self.ending.bias, RARE)
         if postnet:
-            nn.init.zeros_(self.postnet[-1].weight)
+            for weight in self.postnet[-1].parameters():
+                nn.init.zeros_(weight)
 
     def embed(self, **tensors: Tensor) -> Tensor:
         """Embeddings [rows, width] of `frames` [n, bands] in values of `lengths`, those with `written` by the prenet.
