@@ -12,7 +12,8 @@ RATE = 16_000
 
 def glide(low, high, seconds=0.5):
     pitch = np.linspace(low, high, int(RATE * seconds))
-    return np.sin(2 * np.pi * np.cumsum(pitch) / RATE).astype(np.float32) / 2
+    tone = np.sin(2 * np.pi * np.cumsum(pitch) / RATE) / 2
+    return (tone + np.random.default_rng(0).normal(0, 0.05, len(tone))).astype(np.float32)
 
 
 def mcd(made, true):
