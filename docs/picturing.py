@@ -61,6 +61,8 @@ class Page:
         if boxes := boxes_of(value, modality):
             drawn = self.picture(with_boxes(under, boxes, names)) + "<br>" if under is not None else ""
             return drawn + listed([", ".join(f"{side:.2f}" for side in box) for box in boxes])
+        if modality == "CHAT" and isinstance(value, list):
+            return self.conversation(value)
         value = opened(value, modality)
         if isinstance(value, Image.Image):
             return self.picture(value)
@@ -111,6 +113,19 @@ class Page:
         write_wav(path, samples, sound.rate)
         shown = self.picture(spectrogram(samples, sound.rate))
         return f"{shown}<br>[{len(samples) / sound.rate:.1f} s of sound]({path.name})"
+
+    def conversation(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """A conversation, a turn a line."""
+        lines = []
+        for message in messages:
+            content = message.get("content") or ""
+            parts = [content] if isinstance(content, str) else content
+            shown = [
+                self.cell(part[part["type"]], part["type"].upper()) if isinstance(part, Mapping) else words(part)
+                for part in parts
+            ]
+            lines.append(f"**{message.get('role')}**: {' '.join(shown)}")
+        return "<br>".join(lines)
 
     def motion(self, motion: Any) -> str:
         """A motion as an animated GIF of its skeleton, and as BVH."""

@@ -82,6 +82,8 @@ def test_words_tables_and_nothing(page):
     assert page.cell([["name", "n"], ["a", 1]]).startswith("<code>name&nbsp;&nbsp;n</code><br><code>a&nbsp;")
     assert page.cell(["one", "two"]) == "one<br>two"
     assert page.cell(0.25) == "0.25" and page.cell(None) == "nothing"
+    talk = [{"role": "user", "content": "a *b*?"}, {"role": "assistant", "content": [{"type": "text", "text": "c"}]}]
+    assert page.cell(talk, "CHAT") == "**user**: a \\*b\\*?<br>**assistant**: c"
     assert page.cell({"a": [1]}) == '<code>{"a": \\[1\\]}</code>'
     assert files(page) == []
 
