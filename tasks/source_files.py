@@ -12,7 +12,6 @@ import io
 import json
 import os
 import re
-import shutil
 import sys
 import tempfile
 import weakref
@@ -27,6 +26,10 @@ from .source_rows import Row, Rows, kind_of
 
 PATHLIKE = re.compile(r"[^\n\r\0]{0,400}\.[A-Za-z0-9]{1,8}")
 DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+
+MOST_UNPACKED = 200
+"""How many times its own size (or a megabyte) a packed file may grow; more is a bomb."""
 
 
 class Bytes:
@@ -77,8 +80,14 @@ def unpacked(path: Path) -> BinaryIO:
     """A temporary file, gone when it is closed, with what a gzip file holds."""
     held: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
+        most = max(path.stat().st_size, 1 << 20) * MOST_UNPACKED
         with gzip.open(path) as packed:
-            shutil.copyfileobj(packed, held, 1 << 20)
+            while chunk := packed.read(1 << 20):
+                held.write(chunk)
+                if held.tell() > most:
+                    raise OSError(
+                        f"it unpacks to more than {MOST_UNPACKED} times its size: unpack it by hand if you trust it"
+                    )
     except BaseException:
         held.close()
         raise

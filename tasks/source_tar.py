@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..core.errors import DataError
 from .source_files import Bytes
+from .source_remote import RemoteBytes
 from .source_rows import Row, Rows
 
 KEY = "__key__"
@@ -28,17 +29,17 @@ class Member(NamedTuple):
 
 
 class TarRows(Rows):
-    """Rows of one tar file (or .tar.gz, .tgz, which is unpacked into a temporary file).
+    """Rows of one tar file: a path (.tar.gz and .tgz are unpacked into a temporary file), or a remote address.
 
     Members that follow one another and share folder and name up to the first dot are a row; what follows the dot, in
     lower case, is the column. `json` is parsed, `txt` is a text, `cls` a number, all else stays bytes; the column
     `__key__` holds the name. Folders and hidden files do not count.
     """
 
-    def __init__(self, path: Path, *, name: str) -> None:
+    def __init__(self, path: Path | str, *, name: str) -> None:
         super().__init__(name)
-        self.path = path
-        self.bytes = Bytes(path)
+        self.shard = PurePosixPath(path).name if isinstance(path, str) else path.name
+        self.bytes = RemoteBytes(path) if isinstance(path, str) else Bytes(path)
         self.groups: list[tuple[str, list[Member]]] | None = None
 
     def index(self) -> list[tuple[str, list[Member]]]:
@@ -56,33 +57,27 @@ class TarRows(Rows):
                     for info in archive:
                         self._add(info, groups)
             except tarfile.TarError as cause:
-                raise DataError(f"{self.path.name}: the file must be a tar archive, but: {cause}") from cause
+                raise DataError(f"{self.shard}: the file must be a tar archive, but: {cause}") from cause
             self.groups = groups
         return self.groups
 
     def _add(self, info: tarfile.TarInfo, groups: list[tuple[str, list[Member]]]) -> None:
         path = PurePosixPath(info.name)
         if path.is_absolute() or ".." in path.parts:
-            raise DataError(
-                f"{self.path.name}: the member `{info.name}` must lie inside the archive, but leads out of it"
-            )
+            raise DataError(f"{self.shard}: the member `{info.name}` must lie inside the archive, but leads out of it")
         if info.isdir() or path.name.startswith("."):
             return
         if not info.isfile():
-            raise DataError(
-                f"{self.path.name}: the member `{info.name}` must be a plain file, but is a link or a device"
-            )
+            raise DataError(f"{self.shard}: the member `{info.name}` must be a plain file, but is a link or a device")
         stem, dot, column = path.name.partition(".")
         if not dot:
-            raise DataError(
-                f"{self.path.name}: the member `{info.name}` must be named key.extension, but has no extension"
-            )
+            raise DataError(f"{self.shard}: the member `{info.name}` must be named key.extension, but has no extension")
         key = str(path.parent / stem)
         if not groups or groups[-1][0] != key:
             groups.append((key, []))
         member = Member(column.lower(), info.offset_data, info.size)
         if any(known.column == member.column for known in groups[-1][1]):
-            raise DataError(f"{self.path.name}: the member `{info.name}` is there twice")
+            raise DataError(f"{self.shard}: the member `{info.name}` is there twice")
         groups[-1][1].append(member)
 
     def __len__(self) -> int:
@@ -100,7 +95,7 @@ class TarRows(Rows):
         return row
 
     def place(self, index: int) -> str:
-        return f"{self.path.name} member {self.index()[index][0]}"
+        return f"{self.shard} member {self.index()[index][0]}"
 
 
 def decoded(found: bytes, column: str) -> Any:

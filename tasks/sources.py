@@ -91,11 +91,25 @@ def open_paths(text: str, *, name: str) -> Rows:
         DataError: there is no such file, or it is of no known kind.
     """
     if "://" in text:
-        raise DataError(f"{name}: the source must be a local path, but is `{text}`: fetch it first")
+        return chained([open_remote(address, name=name) for address in braced(text)], name)
     paths = [Path(found) for found in expanded(text)]
     if not paths:
         raise DataError(f"{name}: no file fits the pattern `{text}`")
     return chained([open_file(path, name=name) for path in paths], name)
+
+
+def open_remote(address: str, *, name: str) -> Rows:
+    """The rows of a remote tar shard.
+
+    Raises:
+        DataError: it is of another kind.
+    """
+    if not address.lower().endswith(".tar"):
+        raise DataError(
+            f"{name}: what lies elsewhere is read from tar shards (.tar) alone, but the source is `{address}`: fetch it "
+            "first"
+        )
+    return TarRows(address, name=name)
 
 
 def chained(parts: list[Rows], name: str) -> Rows:

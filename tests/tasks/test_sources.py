@@ -7,6 +7,7 @@ import pickle
 import tarfile
 
 import datasets
+import fsspec
 import numpy as np
 import pandas
 import polars
@@ -408,7 +409,7 @@ def test_missing_files(tmp_path):
         open_source(tmp_path / "*.csv", name="t")
     with pytest.raises(DataError, match="must be a file, but `.*` is a folder: write `.*jsonl`"):
         open_source(tmp_path, name="t")
-    with pytest.raises(DataError, match="must be a local path, but is `s3://b/a.jsonl`"):
+    with pytest.raises(DataError, match="from tar shards .* alone, but the source is `s3://b/a.jsonl`"):
         open_source("s3://b/a.jsonl", name="t")
 
 
@@ -438,3 +439,33 @@ def test_rows_that_are_no_mappings():
 
     with pytest.raises(DataError, match="has __getitem__ but no __len__"):
         open_source(Lengthless(), name="t")
+
+
+def test_remote_shards(tmp_path):
+    """Through fsspec, shard by shard, in workers too: every process opens its own."""
+    whole = tmp_path / "shard-0.tar"
+    with tarfile.open(whole, "w") as archive:
+        for key in ("a", "b"):
+            data = io.BytesIO(key.encode())
+            info = tarfile.TarInfo(f"{key}.txt")
+            info.size = 1
+            archive.addfile(info, data)
+    with fsspec.open("memory://shards/s-0.tar", "wb") as file:
+        file.write(whole.read_bytes())
+    rows = open_source("memory://shards/s-{0..0}.tar", name="t")
+    assert [row["txt"] for row in rows] == ["a", "b"] and rows.place(1) == "s-0.tar member b"
+    again = pickle.loads(pickle.dumps(rows))
+    assert again[0] == rows[0]
+    with pytest.raises(DataError, match=r"memory://shards/none.tar: the file cannot be read"):
+        len(open_source("memory://shards/none.tar", name="t"))
+    with pytest.raises(DataError, match="nowhere"):
+        len(open_source("nowhere://shards/none.tar", name="t"))
+
+
+def test_a_packed_bomb_is_refused(tmp_path):
+    path = tmp_path / "bomb.jsonl.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(210):
+            file.write(b"\n" * (1 << 20))
+    with pytest.raises(DataError, match="unpacks to more than 200 times its size"):
+        len(open_source(path, name="t"))
