@@ -73,6 +73,7 @@ CASES = {
     ),
     "timm": ({"model": "test_resnet", "size": 32, "stride": 16}, PICTURES, {}),
     "video": ({"size": 16, "patch": 8, "max_frames": 4, "augment": "light"}, CLIPS, {}),
+    "video_codes": ({"size": 16, "max_frames": 2, "codes": 64, "channels": 16}, CLIPS, {"lossy": True}),
     "timm_video": ({"model": "test_resnet", "size": 32, "stride": 16, "max_frames": 3}, CLIPS, {}),
 }
 LOSSES = {
