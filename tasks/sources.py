@@ -106,8 +106,8 @@ def open_remote(address: str, *, name: str) -> Rows:
     """
     if not address.lower().endswith(".tar"):
         raise DataError(
-            f"{name}: what lies elsewhere is read from tar shards (.tar) alone, but the source is `{address}`: fetch it "
-            "first"
+            f"{name}: what lies elsewhere is read from tar shards (.tar) alone, but the source is `{address}`: "
+            "fetch it first"
         )
     return TarRows(address, name=name)
 
