@@ -14,7 +14,9 @@ DEFAULT_METRICS: dict[str, tuple[str, ...]] = {
     "STRUCT": ("struct_match",),
     "CHAT": ("exact_match", "rouge_l"),
     "IMAGE": ("psnr",),
+    "AUDIO": ("mcd",),
     "VIDEO": (),
+    "MOTION": ("motion",),
 }
 """What suits an open target slot of a modality; others are judged by what they predict."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...core.adapter import Adapter
+from ...core.metric import Metric
 from ...core.modality import Modality, TensorSpec, Tokens
 from ...core.settings import setting
 from ..hookspecs import hookimpl
@@ -74,3 +75,17 @@ def modalities() -> Mapping[str, Modality]:
 def adapters() -> Mapping[str, type[Adapter]]:
     """The adapters of this room."""
     return {"motion": Motion}
+
+
+class MotionError(Metric):
+    """Distance from the true motion in body heights: of joints' places and velocities, lengths, sliding feet."""
+
+    build = "omniline.plugins.motion.scores:MotionError"
+    higher_is_better = False
+    modalities = ("MOTION",)
+
+
+@hookimpl
+def metrics() -> Mapping[str, type[Metric]]:
+    """The metric of this room."""
+    return {"motion": MotionError}
