@@ -149,6 +149,7 @@ def shots(page: Page, model: Any, bound: Bound, result: Evaluation) -> Iterator[
     """The first held-out rows, each as a mapping from heading to cell."""
     slots = bound.plan.alternatives[0].slots
     count = FEW if any(slot.modality in LARGE for slot in slots) else MANY
+    count -= any(slot.modality == "AUDIO" and slot.side == "target" for slot in slots)
     if bound.plan.alternatives[0].arrow == "<->":
         yield from found_pairs(page, bound, result, count)
         return

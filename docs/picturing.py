@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE = 128
-SECONDS = 6.0
+SECONDS = 3.0
 FRAMES = 24
 HEAVY = 40_000
 LISTED = 8
