@@ -36,7 +36,7 @@ def caption_of(scene: Scene) -> str:
     """What there is, the first thing's place told by the second.
 
     >>> caption_of(Scenes("valid")[3])
-    'a rose left of a house'
+    'a rose above a whale'
     """
     if not scene.things:
         return "nothing"
@@ -66,7 +66,7 @@ class SceneEntailment(SceneRows):
 
     >>> row = SceneEntailment("valid")[0]
     >>> row["cap"], row["hyp"], row["label"]
-    ('there is a whale', 'the carrot is heavy', 'maybe')
+    ('there is an eggplant', 'the rose is heavy', 'maybe')
     """
 
     def told(self, scene: Scene, draw: Random) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class SceneQuestions(SceneRows):
 
     >>> row = SceneQuestions("valid", least=1, most=3)[0]
     >>> row["question"], row["answer"]
-    ('is there a frog?', 'yes')
+    ('is there an eggplant?', 'yes')
     """
 
     def __getitem__(self, index: int) -> Any:
@@ -110,7 +110,7 @@ class SceneMatches(SceneRows):
 
     >>> row = SceneMatches("valid")[0]
     >>> row["caption"], row["match"]
-    ('an eggplant above a whale', 'yes')
+    ('a carrot below an eggplant', 'yes')
     """
 
     def told(self, scene: Scene, draw: Random) -> dict[str, Any]:

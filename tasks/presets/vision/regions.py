@@ -14,7 +14,7 @@ class SceneRegions(SceneRows):
 
     >>> row = SceneRegions("valid")[0]
     >>> row["cap"], row["patch_boxes"]
-    ('the whale', (7, 19, 20, 31))
+    ('the eggplant', (9, 6, 22, 19))
     """
 
     def told(self, scene: Scene, draw: Random) -> dict[str, Any]:

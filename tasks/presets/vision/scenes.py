@@ -17,7 +17,7 @@ from PIL import Image
 from ....core.errors import ConfigError
 from ..placements import Sprite, background, checked_split, read_sprites
 
-THINGS = ("frog", "whale", "banana", "rose", "eggplant", "carrot", "penguin", "house")
+THINGS = ("frog", "whale", "banana", "rose", "eggplant", "carrot")
 """What stands in scenes by default: drawings of different colours."""
 SCALE = (0.3, 0.42)
 """Side of a thing, in sides of the canvas."""
