@@ -282,7 +282,7 @@ def test_what_follows_the_last_answer_does_not_push_it_out():
         ([user([3])], "message 0, part 0 must be a string or a mapping with a type"),
         ([user([{"type": "text", "text": 3}])], "message 0, part 0: the text must be a string, but is int 3"),
         ([user([{"type": "image"}])], "message 0, part 0: the image itself is missing"),
-        ([user(["a", {"type": "image", "image": "x.png"}])], "type 'image', but the slot holds text alone; write holds=image"),
+        ([user(["a", {"type": "image", "image": "x.png"}])], "but the slot holds text alone; write holds=image"),
         ([user([{"type": "imgae", "imgae": "x.png"}])], "did you mean 'image'"),
         ([user([{"type": "image_url", "image_url": {"url": "https://a.b/c"}}])], "a web address, which is not fetched"),
         ([user([{"type": "image", "url": "data:image/png;base64,??"}])], "its data is no base64"),
