@@ -129,7 +129,7 @@ EXAMPLES: Mapping[str, Example] = {
     "OL207": Example("[TEXT:a] -> [TEXT:b,loss=cross_entrophy]"),
     "OL208": Example("[TEXT:a] -> [TEXT:b]", needs="two packages bring the loss `cross_entropy`", change=_twice),
     "OL209": Example("[TEXT:a] -> [TEXT:b,loss=mse]"),
-    "OL210": Example("[TEXT:a] -> [VIDEO:b]"),
+    "OL210": Example("[TEXT:a] -> [VIDEO:b,adapter=video]"),
     "OL211": Example("[VIDEO:clip] [AUDIO:s,sync=clp] -> [TEXT:b]"),
     "OL212": Example("[TEXT:a] -> [TEXT:b,samples=4]"),
     "OL213": Example("[IMAGE:a,preprocess=image_vqgan,adapter=image] -> [TEXT:b]"),
