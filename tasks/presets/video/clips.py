@@ -1,9 +1,9 @@
 """Short clips made when they are read: an emoji that moves, turns or changes its size over a textured ground.
 
 A clip is a pure function of (seed, split, index), so there is no file, every machine and every worker makes the same
-one, and neither split repeats a clip of the other. What the splits hold apart besides: with `held="sprites"` a fifth
-of the drawings is seen in validation alone, for tasks that ask how something moves; with `held="pairs"` a fifth of the
-pairs of drawing and movement, for tasks that ask what moves, too. These are drawings that a program moves: what is
+one, and neither split repeats a clip of the other: place, size, way and ground differ (`held="clips"`). With
+`held="sprites"` a fifth of the drawings is seen in validation alone, for tasks that ask how something moves; with
+`held="pairs"` a fifth of the pairs of drawing and movement. These are drawings that a program moves: what is
 learned from them does not show that films of the world would be understood.
 """
 
@@ -23,7 +23,7 @@ from PIL import Image
 from ....core.errors import ConfigError
 from ..placements import Sprite, background, checked_split, read_sprites
 
-Held = Literal["sprites", "pairs"]
+Held = Literal["sprites", "pairs", "clips"]
 STEPS = {
     "moves left": (-1, 0),
     "moves right": (1, 0),
@@ -106,7 +106,7 @@ class MovingEmoji:
         sprites = [sprite for sprite in read_sprites() if not is_plural(sprite.name)]
         chosen = [sprites[i * len(sprites) // emoji] for i in range(emoji)]
         pairs = [(sprite, motion) for motion in MOTIONS[:motions] for sprite in chosen]
-        self.pairs = [pair for pair in pairs if is_held(*pair, held) == (split == "valid")]
+        self.pairs = pairs if held == "clips" else [p for p in pairs if is_held(*p, held) == (split == "valid")]
         Random(f"{seed}/{split}/order").shuffle(self.pairs)
 
     def __len__(self) -> int:
