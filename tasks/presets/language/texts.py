@@ -7,7 +7,6 @@ Splits are by source item: a sentence, a recipe, a definition of the held-out pa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -28,7 +27,8 @@ class TableFile:
 
     def __init__(self, path: str, *, split: str, columns: Sequence[str]) -> None:
         split = checked_split(split)
-        self.items = [{name: row[name] for name in columns} for row in read_table(path, "\t") if row["split"] == split]
+        found = [{name: row[name] for name in columns} for row in read_table(path, "\t") if row["split"] == split]
+        self.items = shuffled(found)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -39,6 +39,15 @@ class TableFile:
     def column(self, name: str) -> Iterator[Any]:
         """The values of one column in order."""
         return (row[name] for row in self.items)
+
+
+def shuffled(items: Sequence[Any]) -> list[Any]:
+    """The items in an order of their own, always the same, so that the first ones are like the rest.
+
+    >>> shuffled("abcd") == shuffled("abcd"), sorted(shuffled("abcd"))
+    (True, ['a', 'b', 'c', 'd'])
+    """
+    return Random(len(items)).sample(list(items), len(items))
 
 
 class Sentiment(TableFile):
@@ -57,7 +66,7 @@ class Recipes(TableFile):
     """Recipes to be named by their steps: columns `src` and `tgt`.
 
     >>> Recipes(split="valid")[0]["tgt"]
-    'apple peanut butter wrap'
+    'cottage cheese with cucumber and garlic'
     """
 
     def __init__(self, *, split: str) -> None:
@@ -68,20 +77,18 @@ class Recipes(TableFile):
 class Entailment:
     """Definitions and claims: columns `sent1`, `sent2` and `label`, yes or no.
 
-    The claim says of a defined thing what kind it is; half of the claims are wrong, and wrong kinds are drawn as often
-    as they occur, so that the claim alone does not tell.
+    The claim says of a defined thing what kind it is; half of the claims are wrong. Every wrong kind is as likely, so
+    that common kinds are right more often than rare ones: who reads the claim alone is right in three of four.
 
-    >>> Entailment(split="valid")[1]
-    {'sent1': 'a plant or animal naturalized in a region', 'sent2': 'this is a plant', 'label': 'no'}
+    >>> row = Entailment(split="valid")[1]
+    >>> row["sent2"], row["label"]
+    ('this is a time', 'no')
     """
 
     def __init__(self, *, split: str) -> None:
         self.split = checked_split(split)
-        self._rows = English(split)
-
-    @cached_property
-    def _groups(self) -> list[str]:
-        return [item["group"] for item in self._rows.items]
+        self._rows = shuffled(English(split).items)
+        self._groups = sorted({item["group"] for item in self._rows})
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -110,7 +117,7 @@ class Continuations:
 
     def __init__(self, *, split: str) -> None:
         self.split = checked_split(split)
-        self._rows = English(split)
+        self._rows = shuffled(English(split).items)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -142,7 +149,7 @@ class Instructions:
             raise ConfigError(f"kinds must be in 1..{len(KINDS)}, but is {kinds}")
         self.kinds = kinds
         found = {r["word"]: r["group"] for r in English(split).items if r["word"].isalpha() and len(r["word"]) < 9}
-        self._words = sorted(found.items())
+        self._words = shuffled(sorted(found.items()))
 
     def __len__(self) -> int:
         return len(self._words) * self.kinds
