@@ -1,7 +1,7 @@
 """`python -m bench [ONLY]` in the folder of the tests: measure speed and memory, and write docs/performance.md.
 
-ONLY is a list of sections with commas between: compile, start, encode, train, generate, padding. Figures that a run
-does not measure again are kept from the last one, in build/bench.json.
+ONLY is a list of sections with commas between: compile, start, encode, train, generate, padding, video. Figures
+that a run does not measure again are kept from the last one, in build/bench.json.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ SECTIONS = {
     "train": "training",
     "generate": "generating",
     "padding": "padding",
+    "video": "video",
 }
 
 

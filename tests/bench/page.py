@@ -21,6 +21,7 @@ TITLES = {
     "train": "Training steps",
     "generate": "Generating",
     "padding": "Packed against padded",
+    "video": "Films, one thread",
 }
 
 

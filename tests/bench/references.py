@@ -89,6 +89,15 @@ REFERENCES: dict[str, Reference] = {
         )
         for percent, wanted in ((0, 0.95), (45, 1.0), (66, 2.0), (75, 1.5))
     },
+    "video-pyav": _share("8 frames of a film of 10 s, 360p to 224 px, against a bare loop over PyAV", 0.9),
+    "video-decord": _share("... against decord's `get_batch`", 0.9),
+    "video-length": Reference(
+        words="16 frames of a film of 10 minutes, against one of 1 minute",
+        unit="x",
+        wanted=1.5,
+        most=True,
+        scaled=False,
+    ),
 }
 
 
