@@ -147,7 +147,7 @@ class AvFilm:
         return frame
 
     def _time(self, frame: Any) -> float:
-        return (frame.pts - self._start) * self._tick + self.starts
+        return float((frame.pts - self._start) * self._tick + self.starts)
 
     def _play(self, time: float) -> None:
         """Until the frame on screen is the one of that time."""
@@ -186,7 +186,7 @@ class AvFilm:
         lying = bool(frame.rotation % 180)
         width, height = size[::-1] if lying else size
         made = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=FILTERS[filter])
-        pixels: Pixels = made.to_ndarray()
+        pixels: Any = made.to_ndarray()
         return np.rot90(pixels, frame.rotation // 90) if frame.rotation else pixels
 
 

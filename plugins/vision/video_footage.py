@@ -42,7 +42,11 @@ class Footage(Protocol):
     """A clip that is open, or held in memory."""
 
     name: str
-    header: Header
+
+    @property
+    def header(self) -> Header:
+        """How long it is."""
+        ...
 
     def size(self) -> Size:
         """Width and height of the upright frames."""
