@@ -6,6 +6,7 @@ import pickle
 from fractions import Fraction
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -16,7 +17,6 @@ from omniline.plugins.audio import extras, opening
 from omniline.plugins.audio.opening import checked, open_sound
 from omniline.plugins.audio.sound import Audio
 
-av = pytest.importorskip("av")
 RATE = 8000
 TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
 

@@ -8,6 +8,8 @@ from contextlib import closing
 from types import SimpleNamespace
 
 import numpy as np
+import pandas
+import polars
 import pytest
 import torch
 from hypothesis import given
@@ -104,7 +106,6 @@ def test_a_form_reads_what_could_be_two_things():
 
 
 def test_real_frames():
-    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
     frame = pandas.DataFrame({"name": ["Ann", None], "age": pandas.array([31, None], dtype="Int64")})
     assert written(frame) == "name : age | Ann : 31 |  : "
     assert written(polars.DataFrame({"a": [1, None]})) == "a | 1 | "
@@ -244,7 +245,6 @@ def test_a_database_file_shows_the_cells_that_a_question_speaks_of(shop):
 
 
 def test_nearly_equal_cells(shop):
-    pytest.importorskip("rapidfuzz")
     asked = {"database": shop, "question": "plates in Nwe York"}
     assert "( " not in written(asked)
     assert "name ( Plate )" in written(asked, likeness=85) and "town ( New York )" in written(asked, likeness=85)
@@ -282,7 +282,9 @@ def test_what_is_cut_still_reads():
             reading = Reading(side=side, limit=limit)
             encoded = codec().encode(table, reading)
             assert encoded.rows <= min(limit, codec().measure(table, reading))
-            left = codec().decode({"tokens": torch.as_tensor(encoded.tensors["tokens"][: encoded.rows - (side == "target")])})
+            left = codec().decode(
+                {"tokens": torch.as_tensor(encoded.tensors["tokens"][: encoded.rows - (side == "target")])}
+            )
             assert left == table[: len(left)] and len(left) >= 2
     with pytest.raises(ValueError, match="a grid is never cut: it takes 19 tokens, but there is room for 9"):
         codec().encode(GRID, Reading(side="target", limit=10))
