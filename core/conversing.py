@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
@@ -25,13 +25,12 @@ class Held:
 
 
 class Continues(Protocol):
-    """What a codec offers whose values are continued instead of made whole.
+    """What a codec offers whose values are continued instead of made whole."""
 
-    Attributes:
-        end: the token that ends what is found.
-    """
-
-    end: int
+    @property
+    def end(self) -> int:
+        """The token that ends what is found."""
+        ...
 
     def opening(self, raw: Any, reading: Reading) -> Encoded:
         """The rows that are forced before the answer is found, cut to `reading.limit`.
@@ -46,7 +45,7 @@ class Continues(Protocol):
         ...
 
 
-def continues(codec: Any) -> bool:
+def continues(codec: object) -> TypeGuard[Continues]:
     """Whether a codec's values are continued, see `Continues`."""
     return hasattr(codec, "opening")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..core.conversing import continues
 from ..core.encoding import SlotReader
 from ..core.errors import DataError
 from ..core.generation import Answer
+from ..core.generation_given import leaves
 from ..core.generation_program import Decode, Forced, Given
 from ..core.rows import is_absent, is_list, missing_column, read_path
 
@@ -30,7 +31,12 @@ def forced_step(reader: SlotReader) -> Forced:
 
 def end_of(reader: SlotReader) -> int | None:
     """The token that ends what is found of a continued value; None for the port's own."""
-    return int(reader.codec.end) if continues(reader.codec) else None
+    return reader.codec.end if continues(reader.codec) else None
+
+
+def rows_of(given: Iterable[Given]) -> int:
+    """The rows of a row's given values, however nested."""
+    return sum(value.rows for one in given for value in leaves(one))
 
 
 def answer_room(total: int, most: int) -> int:
@@ -46,7 +52,7 @@ def forced(row: Mapping[str, Any], reader: SlotReader, *, depth: int) -> Given:
     """The value of a slot with `no_loss`, nested as its groups are; None where an optional one is absent.
 
     Raises:
-        DataError: it is missing.
+        DataError: it is missing or cannot be read.
     """
     value = read_path(row, reader.slot.path)
     if is_absent(value):
@@ -56,7 +62,10 @@ def forced(row: Mapping[str, Any], reader: SlotReader, *, depth: int) -> Given:
             f"slot `{reader.slot.name}` has `no_loss`, so its value must be given: "
             + missing_column(reader.slot.path, tuple(row))
         )
-    return _forced(value, reader, depth)
+    try:
+        return _forced(value, reader, depth)
+    except (TypeError, ValueError, OSError) as cause:
+        raise reader.blame(cause) from cause
 
 
 def _forced(value: Any, reader: SlotReader, depth: int) -> Given:

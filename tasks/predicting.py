@@ -25,7 +25,7 @@ from ..core.port import Port
 from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
 from .binding import note_place
-from .forcing import ALL, answer_room, continued, continued_step, end_of, forced, forced_step, opening
+from .forcing import ALL, answer_room, continued, continued_step, end_of, forced, forced_step, opening, rows_of
 from .guiding import Negative, is_guided, known_values, negative_of, shadow_examples
 from .ledger import Failure
 from .searching import make_searches
@@ -46,7 +46,7 @@ class Predictor:
         decoder: a decoder's name for all target slots, instead of those of the plan.
         seed: of sampling; a row's draws depend on the seed and its place alone.
         most_tokens: most tokens of an open-ended value.
-        batch_tokens: most source tokens of a batch.
+        batch_tokens: most tokens of a batch that are read: of sources, and of what is given on target sides.
         batch_rows: most rows of a batch.
         mode: "valid" corrupts sources as validation does (`mask_ratio`), by row.
         on_error: "skip" answers None for a row that cannot be read and lists it in `failures`.
@@ -82,6 +82,7 @@ class Predictor:
         self.wording = reader.plan.alternatives[0]
         self.slots = reader.wordings[0].slots
         self.rooms: dict[int, int] = {}
+        self.given: dict[int, dict[int, Given]] = {}
         if self.wording.arrow == "->":
             self.program = self._program()
 
@@ -92,9 +93,11 @@ class Predictor:
             DataError: a row cannot be read, and rows are not skipped.
         """
         examples: dict[int, Example] = {}
+        self.given = {}
         for number, row in enumerate(rows):
             try:
-                examples[number] = self._example(row, number)
+                given = {} if self.wording.arrow == "<->" else self._given(row)
+                examples[number], self.given[number] = self._example(row, number), given
             except DataError as cause:
                 if self.on_error != "skip":
                     raise note_place(DataError(f"row {number}: {cause}"), self.reader.plan) from cause
@@ -117,11 +120,12 @@ class Predictor:
 
     def _batches(self, examples: Mapping[int, Example]) -> Iterator[list[int]]:
         """Rows of like size together, longest first."""
-        order = sorted(examples, key=lambda n: -examples[n].rows())
+        sizes = {n: examples[n].rows() + rows_of(self.given[n].values()) for n in examples}
+        order = sorted(examples, key=lambda n: -sizes[n])
         held: list[int] = []
         tokens = 0
         for number in order:
-            size = examples[number].rows()
+            size = sizes[number]
             if held and (tokens + size > self.batch_tokens or len(held) >= self.batch_rows):
                 yield held
                 held, tokens = [], 0
@@ -158,7 +162,7 @@ class Predictor:
             self.program,
             ports=[network.port(kind) for kind in range(len(network.table))],
             streams=len(examples),
-            given=self._given([rows[n] for n in numbers]),
+            given={key: [self.given[n][key] for n in numbers] for key in self.given[numbers[0]]},
             keys=[self.seed * 1_000_003 + n for n in numbers],
             room=room if room is not None else [1 << 20] * len(examples),
             shadow=self._shadow(examples, [rows[n] for n in numbers]),
@@ -305,18 +309,16 @@ class Predictor:
             end=end_of(reader),
         )
 
-    def _given(self, rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Given]]:
-        """The values of every forced step: prompts under -1, -2, ..., slots with `no_loss` under their index."""
-        given: dict[int, list[Given]] = {}
-        for number, text in enumerate(self.program.prompts):
-            given[-1 - number] = [self.reader.prompts[text]] * len(rows)
+    def _given(self, row: Mapping[str, Any]) -> dict[int, Given]:
+        """A row's value for every forced step: prompts under -1, -2, ..., slots under their index."""
+        given: dict[int, Given] = {-1 - n: self.reader.prompts[text] for n, text in enumerate(self.program.prompts)}
         for reader in self.slots:
             if reader.slot.side == "target" and reader.slot.given:
-                given[reader.slot.index] = [forced(row, reader, depth=self._depth(reader)) for row in rows]
+                given[reader.slot.index] = forced(row, reader, depth=self._depth(reader))
             elif reader.slot.index in self.rooms and continues(reader.codec):
                 total = self.rooms[reader.slot.index]
-                limit, depth = total - answer_room(total, self.most_tokens), self._depth(reader)
-                given[reader.slot.index] = [opening(row, reader, depth=depth, limit=limit) for row in rows]
+                limit = total - answer_room(total, self.most_tokens)
+                given[reader.slot.index] = opening(row, reader, depth=self._depth(reader), limit=limit)
         return given
 
 

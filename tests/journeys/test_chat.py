@@ -161,6 +161,16 @@ def test_a_conversation_must_be_given_to_be_continued(trained):
         model.predict(LINE, {"tlk": []})
 
 
+def test_rows_that_cannot_be_answered_are_named_or_skipped(trained):
+    model, tasks = trained
+    bad = {"talk": [user([{"type": "image", "image": "gone.png"}]), assistant("red")], "colour": "red"}
+    with pytest.raises(DataError, match=r"row 1: slot `talk`: message 0, part 0: .*gone.png"):
+        model.predict(LINE, [rows()[0], bad])
+    task = ol.Task("talk", LINE, train=rows(), valid=[bad, rows()[0]], on_error="skip")
+    result = evaluate(model, task)[0]
+    assert result.rows == 1 and len(result.failures) == 1
+
+
 def test_tokenizers_learn_from_conversations():
     task = ol.Task("t", "-> [CHAT:talk]", train=[{"talk": [user("banana banana"), assistant("banana")]}] * 9)
     model = ol.Model.build(backbone=BACKBONES["decoder"], tasks=task, tokenizer="bpe:280")
