@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from .scenes import Scene, Scenes, article, relation
+from .scenes import TRIES, Scene, Scenes, article, relation
 
 UNSEEN = ("is heavy", "is old", "is new", "is cheap", "has a name", "was sold")
 OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
@@ -19,8 +19,12 @@ class SceneRows(Scenes):
     columns: tuple[str, ...] = ()
 
     def __getitem__(self, index: int) -> Any:
-        scene = super().__getitem__(index)
+        scene = self.scene(index)
         return {"img": scene.picture, **self.told(scene, self.draw(index, "row"))}
+
+    def scene(self, index: int) -> Scene:
+        """The scene of a row."""
+        return super().__getitem__(index)
 
     def told(self, scene: Scene, draw: Random) -> dict[str, Any]:
         """What is said of a scene, by column."""
@@ -106,7 +110,7 @@ class SceneQuestions(SceneRows):
 
 
 class SceneMatches(SceneRows):
-    """Image-text matching: `{"img", "caption", "match"}`; half of the captions name a thing that there is not.
+    """Image-text matching: `{"img", "caption", "match"}`; half of the captions are those of another scene.
 
     >>> row = SceneMatches("valid")[0]
     >>> row["caption"], row["match"]
@@ -115,8 +119,7 @@ class SceneMatches(SceneRows):
 
     def told(self, scene: Scene, draw: Random) -> dict[str, Any]:
         caption, fits = caption_of(scene), draw.random() < 0.5
-        if not fits:
-            gone = draw.choice(scene.names)
-            absent = draw.choice([name for name in self.things if name not in scene.names])
-            caption = caption.replace(article(gone), article(absent))
-        return {"caption": caption, "match": YES if fits else NO}
+        if fits:
+            return {"caption": caption, "match": YES}
+        others = (caption_of(self.scene(draw.randrange(len(self)))) for _ in range(TRIES))
+        return {"caption": next(other for other in others if other != caption), "match": NO}
