@@ -127,7 +127,8 @@ def test_explain(omniline, tmp_path):
     ("word", "message"),
     [
         ("tsks.yaml", "there is no file tsks.yaml"),
-        ("caption", "`caption` is neither an instruction nor a file; an instruction has an arrow, `->`"),
+        ("rhubarb", "`rhubarb` is neither an instruction nor a file; an instruction has an arrow, `->`"),
+        ("caption", "`caption` is neither an instruction nor a file; did you mean the ready task file `captioning`?"),
         (".", "must be a file, but is a folder"),
     ],
 )
