@@ -95,7 +95,11 @@ class Tape:
         self.used = self.used.index_select(0, streams)
         self._hidden = [hidden.index_select(0, streams) for hidden in self._hidden]
         self._waiting = [
-            NewRows(*(part.index_select(0, streams) for part in (rows.x, rows.counts, rows.kinds)))
+            NewRows(
+                rows.x.index_select(0, streams),
+                rows.counts.index_select(0, streams),
+                rows.kinds.index_select(0, streams),
+            )
             for rows in self._waiting
         ]
 

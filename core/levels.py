@@ -44,4 +44,5 @@ class Levels(nn.Module):
 
     def idle(self, hidden: Tensor) -> Tensor:
         """Nought [], made by all weights, so that ranks without a noisy value stay in step; `hidden` [n, width]."""
-        return self(hidden.new_zeros(0)).sum() + self.lengths.out(hidden[:0]).sum()
+        nought: Tensor = self(hidden.new_zeros(0)).sum() + self.lengths.out(hidden[:0]).sum()
+        return nought

@@ -122,7 +122,8 @@ class Network(nn.Module):
         rows = self.port(item.kind).embed(**tensors)
         if LEVEL not in item.tensors or self.levels is None:
             return rows
-        return rows + self.levels(item.tensors[LEVEL]).to(rows.dtype)
+        level: Tensor = self.levels(item.tensors[LEVEL])
+        return rows + level.to(rows.dtype)
 
     def forward(self, batch: Batch, also: Sequence[Inputs] = ()) -> Tensor:
         """Hidden states [rows, width] of a batch; `also` are ports that it has no row of, called with zero rows."""
@@ -192,7 +193,8 @@ class Network(nn.Module):
         assert target.before is not None and target.sizes is not None and target.owner is not None
         weights = scale.of(target.keys, target.weights, hidden)[target.owner]
         each = levels.lengths(hidden.index_select(0, target.before), target.sizes)
-        return LENGTH_WEIGHT * (each * target.sizes * weights).sum()
+        total: Tensor = LENGTH_WEIGHT * (each * target.sizes * weights).sum()
+        return total
 
     def _compare(self, hidden: Tensor, layout: Layout, pairs: Pairs, scale: _Scale, sums: dict[str, Tensor]) -> Tensor:
         weights = scale.of(pairs.keys, pairs.weights, hidden)[pairs.key]

@@ -94,12 +94,12 @@ class LossWeights(Protocol):
         ...
 
     def loss(self, means: Tensor, share: Tensor) -> Tensor:
-        """What the weighting itself descends []. `means` [keys], detached, are this batch's part of each objective's mean
-        over the step; `share` [keys] is this batch's part of one for each objective that the step has, else 0."""
+        """What the weighting itself descends []. `means` [keys], detached, are this batch's part of each objective's
+        mean over the step; `share` [keys] is this batch's part of one for each objective that the step has, else 0."""
         ...
 
     def observe(self, sizes: Tensor) -> None:
-        """The norm of each objective's gradient at the hidden states in a step [keys]; 0 for one that it did not have."""
+        """The norm of each objective's gradient at the hidden states in a step [keys]; 0 for one it did not have."""
         ...
 
 

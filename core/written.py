@@ -27,9 +27,7 @@ def written_settings(what: str, declaration: type[Declaration], written: Sequenc
     for item in written:
         key, equals, text = (part.strip() for part in item.partition("="))
         if not equals:
-            raise ConfigError(
-                f"behind the name of {what} must stand settings, `key=value`, but there is `{item}`"
-            )
+            raise ConfigError(f"behind the name of {what} must stand settings, `key=value`, but there is `{item}`")
         if key not in known:
             near = nearest(key, known)
             hint = f"; did you mean `{near}`?" if near else f" (settings: {', '.join(known)})"

@@ -62,9 +62,7 @@ WANTED: Mapping[str, float] = {
     "text_to_phone": 1.0,
     "text_to_motion": 1.0,
     "motion_captioning": 1.0,
-    "sentiment": 0.7,
     "table_to_text": 1.0,
-    "sudoku": 1.5,
 }
 """Presets, and their share of rows: more where learning takes longer."""
 LINES = {

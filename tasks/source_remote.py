@@ -39,7 +39,7 @@ class RemoteBytes:
         """
         if self._file is None or self._owner != os.getpid():
             try:
-                import fsspec
+                import fsspec  # type: ignore[import-untyped]
 
                 self._file = fsspec.open(self.url, mode="rb", block_size=BLOCK).open()
             except ImportError as cause:

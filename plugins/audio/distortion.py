@@ -75,7 +75,7 @@ def _heard(raw: Any) -> Samples:
 def cosines(bands: int) -> NDArray[np.float32]:
     """float32 [bands, COEFFICIENTS]: the cosine transform (DCT-II) without its mean, as amplitudes of the cosines."""
     order, band = np.arange(1, COEFFICIENTS + 1), np.arange(bands)[:, None]
-    table: NDArray[np.float32] = 2 / bands * np.cos(np.pi * order * (band + 0.5) / bands)
+    table = 2 / bands * np.cos(np.pi * order * (band + 0.5) / bands)
     return table.astype(np.float32)
 
 

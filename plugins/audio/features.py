@@ -131,7 +131,8 @@ def unscaled(frames: Tensor) -> Tensor:
 def standardised(frames: Frames) -> Frames:
     """Each band of an utterance with mean 0 and deviation 1; a constant band, as of silence, is 0."""
     deviation = np.maximum(frames.std(0), np.float32(LEAST_DEVIATION))
-    return (frames - frames.mean(0)) / deviation
+    scaled: Frames = (frames - frames.mean(0)) / deviation
+    return scaled
 
 
 def hidden(frames: Frames, random: np.random.Generator) -> Frames:

@@ -145,7 +145,7 @@ def _scaled(array: Any) -> Samples:
 def _mono(block: Samples) -> Samples:
     if block.ndim == 1:
         return block
-    return block[:, 0] if block.shape[1] == 1 else block.mean(1)  # type: ignore[return-value]
+    return block[:, 0] if block.shape[1] == 1 else block.mean(1)
 
 
 def _from_path(path: str | bytes) -> Opened:

@@ -56,4 +56,5 @@ def griffin_lim(mel: Tensor, spectrum: Spectrum, *, rounds: int) -> Samples:
 @lru_cache(maxsize=8)
 def _inverse(spectrum: Spectrum) -> Tensor:
     """[bands, size // 2 + 1]"""
-    return torch.linalg.pinv(mel_filters(spectrum))
+    inverse: Tensor = torch.linalg.pinv(mel_filters(spectrum))
+    return inverse

@@ -115,11 +115,14 @@ class Ddim:
         now, then = (share_left(self.schedule, at) for at in (level, following))
         noise = (values - now**0.5 * clean) / max(1 - now, 1e-8) ** 0.5
         if not self.eta or not following:
-            return then**0.5 * clean + (1 - then) ** 0.5 * noise
+            plain: Tensor = then**0.5 * clean + (1 - then) ** 0.5 * noise
+            return plain
         fresh = self.eta * ((1 - then) / (1 - now) * (1 - now / then)) ** 0.5
         kept = max(1 - then - fresh**2, 0.0) ** 0.5
         seeds = [mix(self.seed, key, round(level * 1e6)) for key in keys]
-        return then**0.5 * clean + kept * noise + fresh * gaussian(seeds, counts, values.shape[2:]).to(values)
+        drawn = gaussian(seeds, counts, values.shape[2:]).to(values)
+        stepped: Tensor = then**0.5 * clean + kept * noise + fresh * drawn
+        return stepped
 
 
 def gaussian(seeds: Sequence[int], counts: Tensor, shape: torch.Size) -> Tensor:

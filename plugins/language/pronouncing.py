@@ -163,7 +163,8 @@ def by_letters(word: str) -> tuple[str, ...]:
     rest, out = word[: len(word) - silent], list[str]()
     while rest:
         if silent and len(rest) == 2:
-            piece, phones = rest[:1], (LONG[rest[0]],)
+            piece = rest[:1]
+            phones: tuple[str, ...] = (LONG[rest[0]],)
         else:
             piece = next((rest[:size] for size in (4, 3, 2, 1) if rest[:size] in rules), rest[:1])
             phones = rules.get(piece, ())

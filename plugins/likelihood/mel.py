@@ -40,8 +40,9 @@ class MelLoss(nn.Module):
         each = _error(predicted, wanted)
         logits, stop = port.stop(hidden), labels.get("stop")
         if logits is not None and stop is not None:
-            if hasattr(port, "refine"):
-                each = each + _error(port.refine(predicted, _lengths(stop)).float(), wanted)
+            refine: Any = getattr(port, "refine", None)
+            if refine is not None:
+                each = each + _error(refine(predicted, _lengths(stop)).float(), wanted)
             factor = logits.new_tensor(self.positive).float()
             each = each + self.stop_weight * F.binary_cross_entropy_with_logits(
                 logits.float(), stop.float(), pos_weight=factor, reduction="none"
@@ -58,9 +59,13 @@ def _error(predicted: Tensor, wanted: Tensor) -> Tensor:
 def _lengths(stop: Tensor) -> Tensor:
     """The rows of each value, int64, from the marks of their last rows [n].
 
-    >>> import torch
-    >>> _lengths(torch.tensor([0.0, 1.0, 1.0])).tolist()
-    [2, 1]
+        >>> from typing import Any
+
+    from typing import Any
+
+    import torch
+        >>> _lengths(torch.tensor([0.0, 1.0, 1.0])).tolist()
+        [2, 1]
     """
     ends = stop.nonzero()[:, 0] + 1
     return ends.diff(prepend=ends.new_zeros(1))

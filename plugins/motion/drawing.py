@@ -82,7 +82,7 @@ def _write_mp4(pictures: list[Image.Image], path: Path, fps: float) -> None:
         stream: Any = file.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = *pictures[0].size, "yuv420p"
         for picture in pictures:
-            file.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            file.mux(stream.encode(av.VideoFrame.from_image(picture)))  # type: ignore[no-untyped-call]
         file.mux(stream.encode())
 
 
@@ -95,7 +95,7 @@ class _View:
     """
 
     def __init__(self, tips: Floats, size: tuple[int, int]) -> None:
-        self.turn = of_axis(0, np.float64(ABOVE)) @ of_axis(1, np.float64(SIDE))
+        self.turn = of_axis(0, np.asarray(ABOVE)) @ of_axis(1, np.asarray(SIDE))
         self.low = float(np.quantile(tips[..., 1].min(1), 0.05))
         self.floor = tips[..., [0, 2]].reshape(-1, 2)
         flat = self._flat(np.concatenate([tips.reshape(-1, 3), self._on_floor(self.floor)]))

@@ -48,6 +48,8 @@ def count(raw: Any, fps: float | None) -> int:
     text = _text(raw)
     if text is not None:
         frames, rate = count_frames(*text)
+    elif isinstance(raw, Mapping) and (name := next((n for n in TURNS if n in raw), None)) is not None:
+        frames, rate = len(raw[name]), _rate(raw)
     else:
         motion = read_motion(raw, None)
         frames, rate = len(motion), motion.fps
@@ -149,9 +151,9 @@ def _array(value: Any, name: str) -> Floats:
 
 
 def _known(given: Any, turns: Floats, root: Floats) -> np.ndarray[Any, Any]:
-    whole = np.isfinite(turns).reshape(len(turns), -1).all(1) & np.isfinite(root).all(1)
+    whole = np.asarray(np.isfinite(turns).reshape(len(turns), -1).all(1) & np.isfinite(root).all(1))
     if given is None:
-        return np.asarray(whole)
+        return whole
     known = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given).astype(bool).reshape(-1)
     if len(known) != len(turns):
         raise ValueError(f"`known` must say yes or no for each of {len(turns)} frames, but has {len(known)} entries")
@@ -169,9 +171,12 @@ def _resting(turns: Floats) -> Floats:
 
 def _matrices(turns: Floats) -> Floats:
     if turns.ndim == 4 and turns.shape[2:] == (3, 3):
-        off = np.abs(turns @ turns.swapaxes(-1, -2) - np.eye(3)).max((1, 2, 3))
-        if float(off.max()) > ASKEW or float(np.linalg.det(turns).min()) < 0:
-            bad = int((np.maximum(off, np.linalg.det(turns).min(1) < 0) > ASKEW).argmax())
+        first, second, third = turns[..., 0], turns[..., 1], turns[..., 2]
+        off = np.abs(np.cross(first, second) - third).max((1, 2))
+        off = np.maximum(off, np.abs((first * first).sum(-1) - 1).max(1))
+        off = np.maximum(off, np.abs((second * second).sum(-1) - 1).max(1))
+        if float(off.max()) > ASKEW:
+            bad = int((off > ASKEW).argmax())
             raise ValueError(f"`rotations` must be rotation matrices, but those of frame {bad} stretch or mirror")
         return turns
     if turns.ndim == 3 and turns.shape[2] == 4:

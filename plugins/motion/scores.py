@@ -19,8 +19,8 @@ NEAR_FLOOR = 0.05
 class MotionError:
     """Errors of motions with a skeleton, in heights of the true body; 0 is best.
 
-    `place` is the mean distance of joints, `velocity` that of the joints' velocities a second, `length` the difference of
-    the lengths over the true one, and `skate` how much faster feet that stand slide than in the true motion, in body
+    `place` is the mean distance of joints, `velocity` that of the joints' velocities a second, `length` the difference
+    of the lengths over the true one, and `skate` how much faster feet that stand slide than in the true motion, in body
     heights a second. Frames are compared in time as far as both motions last.
     """
 

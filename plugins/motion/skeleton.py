@@ -46,7 +46,8 @@ class Skeleton:
     def resting(self) -> Floats:
         """Places [joints + ends, 3] at rest, the root at the origin."""
         turns = np.broadcast_to(np.eye(3), (1, self.joints, 3, 3))
-        return self.tips(np.zeros((1, 3)), turns)[0]
+        places: Floats = self.tips(np.zeros((1, 3)), turns)[0]
+        return places
 
     @cached_property
     def height(self) -> float:

@@ -78,7 +78,8 @@ class StructuralSimilarity(_Pairs):
         found = [
             structural_similarity_index_measure(a, b, data_range=1.0, kernel_size=_kernel(a)) for a, b in self.pairs
         ]
-        return float(sum(float(one) for one in found) / len(found))  # type: ignore[arg-type]
+        values: list[float] = [float(one) for one in found]  # type: ignore[arg-type]
+        return sum(values) / len(values)
 
 
 class NearestPicture(_Pairs):

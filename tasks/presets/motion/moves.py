@@ -102,7 +102,8 @@ def _hill(body: Body, manner: Manner) -> Array:
 def _way(body: Body) -> Array:
     """0 to 1, gently, over the whole time."""
     share = body.time / body.time[-1]
-    return share * share * (3 - 2 * share)
+    way: Array = share * share * (3 - 2 * share)
+    return way
 
 
 def _stride(body: Body, manner: Manner, hip: float, knee: float, arm: float, way: float = 1.0) -> None:
