@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from .pictures import open_picture, picture_size
-from .video_footage import SHORTEST, Frames, Header, Size, named, refuse_giant, shown_at
+from .video_footage import SHORTEST, Frames, Header, Size, Stamps, named, refuse_giant, shown_at
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 CHANNELS = (1, 3, 4)
@@ -27,7 +28,9 @@ class HeldFootage:
         name: in errors.
     """
 
-    def __init__(self, fetch: Callable[[int], Any], stamps: Sequence[float], seconds: float, name: str) -> None:
+    def __init__(
+        self, fetch: Callable[[int], Any], stamps: Sequence[float] | Stamps, seconds: float, name: str
+    ) -> None:
         if not len(stamps):
             raise ValueError(f"a clip must have at least one frame, but {name} has none")
         self._fetch, self._stamps = fetch, np.asarray(stamps, dtype=np.float64)
@@ -57,7 +60,7 @@ class HeldFootage:
         return Frames(np.stack(made), self._stamps[chosen])
 
 
-def steady(frames: Sequence[Any], rate: float, name: str) -> HeldFootage:
+def steady(frames: Sequence[Any] | NDArray[Any], rate: float, name: str) -> HeldFootage:
     """Frames that follow each other at an even rate."""
     count = len(frames)
     return HeldFootage(frames.__getitem__, np.arange(count) / rate, count / rate, name)

@@ -1,6 +1,7 @@
 """VIDEO as patches: which frames are read, how they are framed, what the port shares with pictures."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch.utils.data import DataLoader
 
 import omniline as ol
 from omniline.core.codec import Reading
@@ -20,6 +22,7 @@ from omniline.plugins.vision.video import TimmVideoCodec, VideoCodec
 from omniline.plugins.vision.video_clip import VideoClip
 from omniline.plugins.vision.video_held import from_animation
 from omniline.plugins.vision.video_reading import open_clip
+from omniline.tasks.presets.placements import SAMPLES
 
 PLAIN = Reading(mode="predict")
 
@@ -280,3 +283,14 @@ def test_an_open_clip_says_what_it_is():
     with open_clip(reds(10), rate=5.0) as (footage, part):
         assert footage.size() == (8, 8)
         assert (footage.header.seconds, footage.header.frames, part) == (2.0, 10, TimeSpan(0.0, 2.0))
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_films_are_read_in_workers_after_the_parent_has_read_one(start):
+    """As in training: the first rows are checked before the loader starts its workers."""
+    path = str(SAMPLES / "clips" / "a-snail-grows.mp4")
+    encode = partial(VideoCodec(max_frames=4, size=16, patch=8).encode, reading=PLAIN)
+    wanted = encode(path).tensors["patches"]
+    loader = DataLoader([path] * 4, batch_size=None, collate_fn=encode, num_workers=2, multiprocessing_context=start)
+    found = [encoded.tensors["patches"] for encoded in loader]
+    assert len(found) == 4 and all(np.array_equal(patches, wanted) for patches in found)
