@@ -3,9 +3,9 @@
     python docs/generalist.py --minutes 40        train, judge, write docs/generalist.md
     python docs/generalist.py --fresh             forget what an earlier run has done
 
-Every task's rows count the same in both: the generalist sees R rows of a task among those of all others, the task's
-specialist sees R rows of it alone, in batches of as many rows, with the same backbone, tokenizer, learning rate and
-schedule over its own steps. What is finished is kept in a folder, so that a run that breaks off goes on.
+A task's specialist has the same budget for it as the generalist: the same number of steps, the same number of its rows
+in each, the same backbone, tokenizer, learning rate and schedule; the other tasks' rows are missing, and nothing else.
+What is finished is kept in a folder, so that a run that breaks off goes on.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ WORK = Path(__file__).resolve().parents[1] / "build" / "generalist"
 BACKBONE = "ofa-tiny,width=128,heads=4,ffn=384,encoder_layers=3,decoder_layers=3,dropout=0"
 TOKENIZER = "bpe:2000"
 RATE = 1.5e-3
-ROWS = 24
+ROWS = 28
 """Rows of a batch."""
 TOKENS = 1 << 16
 TIMED = 10
@@ -166,8 +166,9 @@ def compare(members: Sequence[Member], work: Path, settings: Settings, *, minute
         name = one.name
         found = kept(work / f"specialist-{name}.json", key)
         if found is None:
-            steps = max(1, round(general["rows"].get(name, 0) / settings.rows))
-            model, facts = train([one.task], settings, steps, tokenizer)
+            seen = general["rows"].get(name, 0)
+            each = max(1, round(seen / general["steps"]))
+            model, facts = train([one.task], replace(settings, rows=each), max(1, round(seen / each)), tokenizer)
             found = store(work / f"specialist-{name}.json", key, {**facts, "tasks": judge(model, [one], settings)})
             values = [part["tasks"][name].get("value") for part in (general, found)]
             say(f"{name}: {one.metric} generalist {values[0]}, specialist {values[1]}, {facts['seconds']:.0f} s")
@@ -238,6 +239,16 @@ def affordable(members: Sequence[Member], settings: Settings, minutes: float) ->
     """Steps of the generalist, so that it and all specialists together fit the minutes; timed on a few batches."""
     tasks = [one.task for one in members]
     model = Model.build(backbone=settings.backbone, tasks=tasks, tokenizer=settings.tokenizer, seed=settings.seed)
+    whole = timed(model, tasks, settings)
+    each = max(1, round(settings.rows / len(tasks)))
+    parts = sum(timed(model, [task], replace(settings, rows=each, workers=0)) for task in tasks)
+    steps = max(1, int(minutes * 60 * SHARE / (whole + parts)))
+    say(f"{whole:.2f} s a step of {settings.rows} rows, {parts:.2f} s one of each specialist: {steps} steps")
+    return steps
+
+
+def timed(model: Model, tasks: Sequence[Task], settings: Settings) -> float:
+    """Seconds of a training step, the mean of a few."""
     data = DataModule(
         tasks,
         model=model,
@@ -256,15 +267,14 @@ def affordable(members: Sequence[Member], settings: Settings, minutes: float) ->
         model.network.loss(batch).total.backward()
         optimizer.step()
         optimizer.zero_grad()
-    each = (time.perf_counter() - began) / TIMED
-    steps = max(1, int(minutes * 60 * SHARE / 2 / each))
-    say(f"{each:.2f} s a step of {settings.rows} rows: {steps} steps for the generalist")
-    return steps
+    return (time.perf_counter() - began) / TIMED
 
 
 def digest(members: Sequence[Member], settings: Settings, minutes: float) -> str:
     """Of all that a result depends on, but the code."""
-    text = json.dumps([[m.name, m.line, m.metric, m.task.weight] for m in members]) + repr((settings, minutes))
+    text = json.dumps([[m.name, m.line, m.metric, m.task.weight] for m in members]) + repr(
+        (settings, minutes, "equal steps")
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -8,8 +8,9 @@ from typing import Any
 HEAD = """# One model, all of it
 
 One tiny `ofa` model learns {count} tasks at once, with {modalities} in and out.
-Beside it, for each task, a specialist: the same backbone, tokenizer, learning rate and schedule, alone with its task,
-for as many rows of it as the generalist saw. All begin from random weights. `make generalist` makes this page again.
+Beside it, for each task, a specialist with the same budget for that task: as many steps, as many of its rows in each,
+the same backbone, tokenizer, learning rate and schedule. All begin from random weights. `make generalist` makes this
+page again.
 
 | task | metric | generalist | specialist | ratio | constant | above constant | rows seen |
 |---|---|---:|---:|---:|---:|---:|---:|
@@ -33,12 +34,15 @@ for all specialists, on {threads} threads of a CPU. Each figure is on {judged} h
 ## What it shows, and what not
 
 - It shows that every modality trains in one model and one batch, in and out, through one line of text each, and what
-  that costs a task that gets as many rows of its own as a specialist would.
+  a task loses or gains by the company of the others.
 - "Above constant" is the fairer figure: (generalist - constant) / (specialist - constant), where the constant is what
   the best constant answer scores on the same rows. A ratio can be high only because both are near the constant; a dash
   stands where the specialist itself does not beat it.
-- Equal rows of a task are not equal steps: the generalist takes as many steps as all specialists together, each with a
-  few rows of a task. The specialists were not tuned one by one; neither was the generalist.
+- The budget is equal in steps and in rows of a task, and a specialist's batches are small for that: it sees {each} rows
+  a step on average. A specialist with larger batches, or one that was tuned for its task, may do better or worse; so
+  may the generalist, which was not tuned either.
+- A specialist is as large as the generalist, so {count} of them have about {count} times its parameters. What a model
+  of a {count}th of the size could do alone with its task is not measured.
 - The models are tiny, the training short, the data small or made, and many held-out rows resemble training rows. With
   {judged} rows an accuracy moves by some points by chance alone, and there is one seed. It does not show that tasks
   help each other, nor how large models behave.
@@ -76,6 +80,7 @@ def written(results: Mapping[str, Any]) -> str:
             steps=general["steps"],
             rows=results["settings"]["rows"],
             threads=results["threads"],
+            each=f"{results['settings']['rows'] / max(len(lines), 1):.1f}",
             judged=results["judged"],
             backbone=results["settings"]["backbone"],
             learning_rate=results["settings"]["learning_rate"],

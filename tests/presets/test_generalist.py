@@ -51,6 +51,7 @@ def test_equal_rows_kept_parts_and_a_page(generalist, members, tmp_path, monkeyp
         assert abs(own["rows"][name] - general["rows"][name]) <= settings.rows
         assert set(own["rows"]) == {name} and own["parameters"] <= general["parameters"]
         assert own["tasks"][name]["rows"] == 10
+        assert abs(own["steps"] - general["steps"]) <= 3, "as many steps, each with as many rows of the task"
     assert general["rows"]["digit"] > 1.5 * general["rows"]["word"]
     text = generalist.written(results)
     assert "| digit | digit/accuracy ↑ |" in text and "TEXT, IMAGE, CATEGORY in and out" in text
