@@ -83,28 +83,11 @@ def fit(
     if fewer_page_faults:
         keep_pages()
     model = _model(model, mixture, backbone, tokenizer, seed)
-    module = Module(
-        model,
-        mixture,
-        learning_rate=learning_rate,
-        warmup=warmup,
-        schedule=schedule,
-        weight_decay=weight_decay,
-        metric_rows=metric_rows,
-        seed=seed,
-        ledger=ledger,
-        weighting=weighting,
-    )
-    data = DataModule(
-        mixture,
-        model=model,
-        seed=seed,
-        batch_tokens=batch_tokens,
-        batch_rows=batch_rows,
-        padded=padded,
-        workers=workers,
-        valid_rows=valid_rows,
-    )
+    rate = {"learning_rate": learning_rate, "warmup": warmup, "schedule": schedule, "weight_decay": weight_decay}
+    judged = {"metric_rows": metric_rows, "ledger": ledger, "weighting": weighting}
+    module = Module(model, mixture, seed=seed, **rate, **judged)  # type: ignore[arg-type]
+    size = {"batch_tokens": batch_tokens, "batch_rows": batch_rows, "padded": padded, "valid_rows": valid_rows}
+    data = DataModule(mixture, model=model, seed=seed, workers=workers, **size)  # type: ignore[arg-type]
     with _quiet(own):
         trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume is not None else None, weights_only=True)
     report(module.ledger)

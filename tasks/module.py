@@ -27,7 +27,7 @@ from ..core.seeding import mix
 from .balancing import Balancing
 from .drawing import Position
 from .evaluation import evaluate
-from .ledger import Failure, Ledger
+from .ledger import Ledger
 from .mixture import Mixture, mixture_of
 from .model import Model
 from .optimising import SCHEDULES, adamw, clear_denormal, shape_at
@@ -178,11 +178,6 @@ class Module(L.LightningModule):
             self._ports = tuple(kind for kind in kinds if next(found))
         self.ledger.count(good, bad)
         return dict(counts)
-
-    @property
-    def failures(self) -> list[Failure]:
-        """The rows that could not be read, each once."""
-        return self.ledger.failures
 
     def _precision(self) -> ExitStack:
         """bf16-mixed on a CPU: bfloat16 products inside float32 layers, which is what is fast there."""

@@ -29,6 +29,15 @@ def talk(i: int) -> list[dict[str, object]]:
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": WORDS[i % 7]}, *more]
 
 
+def dance(frames: int) -> dict[str, object]:
+    """A motion of 22 joints whose root turns."""
+    angle = np.linspace(0, 2, frames)
+    turns = np.tile(np.eye(3), (frames, 22, 1, 1))
+    turns[:, 0, 0, 0] = turns[:, 0, 2, 2] = np.cos(angle)
+    turns[:, 0, 0, 2], turns[:, 0, 2, 0] = np.sin(angle), -np.sin(angle)
+    return {"root": np.ones((frames, 3)) * angle[:, None], "rotations": turns, "fps": 30}
+
+
 def rows(count: int, least: int = 0) -> list[dict[str, object]]:
     """Rows with a column for every modality, of uneven lengths; no two alike."""
     out = []
@@ -51,6 +60,9 @@ def rows(count: int, least: int = 0) -> list[dict[str, object]]:
                 "names": names,
                 "deep": [names[: j + 1] for j in range(many)],
                 "talk": talk(i),
+                "clip": {"frames": [picture(i) for _ in range(2 + i % 2)], "fps": 2.0},
+                "sound": (np.sin(np.arange(3200 + 800 * i) * (0.1 + 0.02 * i)).astype(np.float32), 16_000),
+                "dance": dance(4 + i),
             }
         )
     return out
@@ -75,6 +87,13 @@ LINES = {
     "ranking": "[TEXT:text] -> it is [TEXT:word] > [TEXT:other]",
     "chat": '-> [CHAT:talk,format=plain,holds="image,size=16,patch=8"]',
     "chat read": 'what was said? [CHAT:talk,format=plain,holds="image,size=16,patch=8"] -> [TEXT:word]',
+    "box regression": "[TEXT:word] where? -> [BOX:box,adapter=box_values]",
+    "codes": "[TEXT:word] -> [IMAGE:img,size=16,factor=4,codes=64,channels=16]",
+    "video": "[VIDEO:clip,size=16,patch=8,max_frames=3] what? -> [TEXT:word]",
+    "video tower": "[VIDEO:clip,adapter=timm_video,model=test_resnet,size=32,max_frames=2] what? -> [TEXT:word]",
+    "video codes": "[TEXT:word] -> [VIDEO:clip,size=16,codes=64,channels=16,max_frames=2]",
+    "audio": "[AUDIO:sound,bands=16,loss=ctc,max_seconds=1] say [TEXT:word] -> [TEXT:word] [AUDIO:sound,bands=16,prenet_dropout=0,max_seconds=1]",
+    "motion": "[TEXT:word] -> [MOTION:dance,min_length=2,max_frames=16]",
     "match": "[IMAGE:img,size=16,patch=8] a picture <-> of [TEXT:word]",
 }
 

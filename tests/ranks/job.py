@@ -98,7 +98,7 @@ def main():
     data = ol.DataModule(made, model=model, batch_tokens=int(settings.get("tokens", 80)))
     trainer.fit(module, datamodule=data, ckpt_path=settings.get("resume"), weights_only=True)
     Path(f"{out}.{trainer.global_rank}").mkdir(parents=True, exist_ok=True)
-    saved = {"rows": record.rows, "gradients": record.gradients, "skipped": len(module.failures)}
+    saved = {"rows": record.rows, "gradients": record.gradients, "skipped": len(module.ledger.failures)}
     torch.save(saved, Path(f"{out}.{trainer.global_rank}") / "seen.pt")
 
 
