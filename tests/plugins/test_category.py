@@ -88,7 +88,7 @@ def test_boxes_are_read_from_text_lists_and_arrays(raw):
         ([1, 2, 3], TypeError, "must be four numbers"),
         ("a,b,c,d", TypeError, "must be four numbers"),
         (None, TypeError, "must be four numbers x0, y0, x1, y1, but is NoneType"),
-        ([0, 0, 10, 10], ValueError, "must lie within 0 and 1.*for pixels write size="),
+        ([0, 0, 10, 10], ValueError, "must lie within 0 and 1.*for pixels of the picture write unit=pixels"),
         ([0.5, 0, 0.2, 1], ValueError, "x0 <= x1"),
         ([0, 0, float("nan"), 1], ValueError, "four finite numbers"),
     ],

@@ -27,7 +27,7 @@ PARTS = [
 
 def test_the_promised_names_are_there():
     named = {kind: {name for k, name, _ in PARTS if k == kind} for kind in KINDS}
-    likelihoods = {"cross_entropy", "mse", "ctc", "mel", "diffusion"}
+    likelihoods = {"cross_entropy", "mse", "ctc", "mel", "diffusion", "box_regression"}
     assert named["losses"] == likelihoods | {"contrastive", "bradley_terry", "dpo", "grpo", "gspo", "sapo"}
     assert named["decoders"] == {"diffusion"}
     assert set(PLUGINS["policy"].rewards()) == {"equal", "contains", "regex", "number"}
@@ -47,7 +47,7 @@ def test_a_working_half_takes_the_declared_settings(kind, name, part):
     getattr(import_module(module), made)(**settings, **extra)
     for known in settings_of(part).values():
         if known.choices:
-            assert known.default in known.choices
+            assert known.default in known.choices or (known.nullable and known.default is None)
 
 
 def test_declarations_import_no_torch():
