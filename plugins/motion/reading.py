@@ -124,6 +124,7 @@ def _of_mapping(raw: Mapping[str, Any], skeleton: Skeleton | None) -> Motion:
     if own is not None:
         skeleton = own if isinstance(own, Skeleton) else skeleton_of(str(own), None)
     turns = _array(raw[name], "rotations")
+    _check_shape(turns)
     frames = len(turns)
     root, _ = blank(frames, 1)
     place = next((raw[n] for n in ROOTS if raw.get(n) is not None), None)
@@ -148,6 +149,16 @@ def _array(value: Any, name: str) -> Floats:
             f"`{name}` must be numbers, one row a frame, but is {found.dtype} of the shape {list(found.shape)}"
         )
     return found.astype(np.float64)
+
+
+def _check_shape(turns: Floats) -> None:
+    if turns.shape[2:] == (3, 3) or (turns.ndim == 3 and turns.shape[2] in (4, 6)):
+        return
+    hint = "; places of joints alone do not say how they are turned" if turns.shape[-1] == 3 else ""
+    raise ValueError(
+        "`rotations` must be matrices [frames, joints, 3, 3], quaternions [frames, joints, 4] (w first) or two columns "
+        f"[frames, joints, 6], but have the shape {list(turns.shape)}{hint}"
+    )
 
 
 def _known(given: Any, turns: Floats, root: Floats) -> np.ndarray[Any, Any]:
@@ -179,15 +190,7 @@ def _matrices(turns: Floats) -> Floats:
             bad = int((off > ASKEW).argmax())
             raise ValueError(f"`rotations` must be rotation matrices, but those of frame {bad} stretch or mirror")
         return turns
-    if turns.ndim == 3 and turns.shape[2] == 4:
-        return of_quaternion(turns)
-    if turns.ndim == 3 and turns.shape[2] == 6:
-        return of_six(turns)
-    hint = "; places of joints alone do not say how they are turned" if turns.shape[-1] == 3 else ""
-    raise ValueError(
-        "`rotations` must be matrices [frames, joints, 3, 3], quaternions [frames, joints, 4] (w first) or two columns "
-        f"[frames, joints, 6], but have the shape {list(turns.shape)}{hint}"
-    )
+    return of_quaternion(turns) if turns.shape[2] == 4 else of_six(turns)
 
 
 def _rate(raw: Mapping[str, Any]) -> float:
