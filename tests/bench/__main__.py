@@ -1,6 +1,6 @@
 """`python -m bench [ONLY]` in the folder of the tests: measure speed and memory, and write docs/performance.md.
 
-ONLY is a list of sections with commas between: compile, start, encode, train, generate, padding, video. Figures
+ONLY is a list of sections with commas between: compile, start, encode, train, generate, padding, video, audio. Figures
 that a run does not measure again are kept from the last one, in build/bench.json.
 """
 
@@ -22,6 +22,7 @@ SECTIONS = {
     "generate": "generating",
     "padding": "padding",
     "video": "video",
+    "audio": "audio",
 }
 
 

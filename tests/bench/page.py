@@ -22,6 +22,7 @@ TITLES = {
     "generate": "Generating",
     "padding": "Packed against padded",
     "video": "Films, one thread",
+    "audio": "Sounds, one thread",
 }
 
 

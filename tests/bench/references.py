@@ -37,6 +37,10 @@ def _share(words: str, share: float) -> Reference:
     return Reference(words=words, unit="of it", wanted=share, scaled=False)
 
 
+def _times(words: str, bound: float) -> Reference:
+    return Reference(words=words, unit="x", wanted=bound, most=True, scaled=False)
+
+
 def _memory(words: str, theirs: float) -> Reference:
     return Reference(words=words, unit="GB", wanted=0.5, theirs=theirs, most=True, scaled=False)
 
@@ -98,6 +102,10 @@ REFERENCES: dict[str, Reference] = {
         most=True,
         scaled=False,
     ),
+    "audio-share": _share("stereo flac of 1-8 s at 44.1 kHz to mel frames, against bare soundfile and torchaudio", 0.9),
+    "audio-piece": _times("10 s out of half an hour, against a file of 10 s", 1.5),
+    "audio-length": _times("half an hour whole, against a quarter", 2.4),
+    "audio-memory": Reference(words="... the memory that it takes", unit="GB", wanted=0.6, most=True, scaled=False),
 }
 
 
