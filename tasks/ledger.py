@@ -123,9 +123,13 @@ def summary(failures: Iterable[Failure]) -> list[str]:
         counts[key] += 1
         first.setdefault(key, failure)
     return [
-        f"task `{task}`: {count} {'row' if count == 1 else 'rows'} skipped, first {first[task, cause].place}: {cause}"
+        f"task `{task}`: {count} {'row' if count == 1 else 'rows'} skipped, first {_where(first[task, cause])}: {cause}"
         for (task, cause), count in counts.most_common()
     ]
+
+
+def _where(failure: Failure) -> str:
+    return failure.place if failure.split in ("train", "predict") else f"{failure.split} {failure.place}"
 
 
 def report(ledger: Ledger) -> None:

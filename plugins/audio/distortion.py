@@ -50,7 +50,7 @@ class MelCepstralDistortion:
         >>> metric = MelCepstralDistortion()
         >>> tone = np.sin(np.arange(8000) / 10)
         >>> metric.update([(tone, 16_000)], [(tone / 2, 16_000)])
-        >>> metric.compute() < 0.1
+        >>> metric.compute() < 0.5
         True
         """
         if not self.distances:

@@ -60,13 +60,9 @@ def _error(predicted: Tensor, wanted: Tensor) -> Tensor:
 def _lengths(stop: Tensor) -> Tensor:
     """The rows of each value, int64, from the marks of their last rows [n].
 
-        >>> from typing import Any
-
-    from typing import Any
-
-    import torch
-        >>> _lengths(torch.tensor([0.0, 1.0, 1.0])).tolist()
-        [2, 1]
+    >>> import torch
+    >>> _lengths(torch.tensor([0.0, 1.0, 1.0])).tolist()
+    [2, 1]
     """
     ends = stop.nonzero()[:, 0] + 1
     return ends.diff(prepend=ends.new_zeros(1))

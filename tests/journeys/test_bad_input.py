@@ -163,7 +163,7 @@ def test_predicting(model, line, data, settings, kind, message):
 
 TASKS = [
     ({"name": "two words"}, "a task's name must be letters, digits"),
-    ({"weight": 0}, "the weight of task `pets` must be above 0, but is 0"),
+    ({"weight": 0}, "the weight of task `pets` must be above 0 at some step and never below, but is 0"),
     ({"on_error": "ignore"}, 'on_error of task `pets` must be "raise" or "skip", but is \'ignore\''),
     ({"metrics": {"lable": ["accuracy"]}}, "name `lable`, which is no target slot; did you mean `label`"),
     ({"metrics": ["acuracy"]}, "no installed package provides the metric `acuracy`; did you mean `accuracy`"),

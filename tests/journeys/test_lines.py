@@ -119,7 +119,7 @@ def test_a_language_model(backbone, monkeypatch):
 @both
 def test_tables_given_slots_prompts_and_two_outputs(backbone, monkeypatch):
     rows = [
-        {"k": f"{i}", "t": [["n", NUMBERS[i]]], "tone": ("loud", "soft")[i % 2], "say": NUMBERS[i].upper()[: 3 + i % 2],
+        {"k": f"{i}", "t": {"n": NUMBERS[i]}, "tone": ("loud", "soft")[i % 2], "say": NUMBERS[i].upper()[: 3 + i % 2],
          "odd": ("even", "odd")[i % 2]}
         for i in range(6)
     ]  # fmt: skip

@@ -29,7 +29,7 @@ class DescribedMotions:
 
     >>> row = DescribedMotions("valid")[0]
     >>> row["text"], row["bvh_frames"]["rotations"].shape[1:]
-    ('a person bows slowly', (22, 3, 3))
+    ('a person walks forward slowly', (22, 3, 3))
     """
 
     def __init__(self, split: str, rows: int | None = None, moves: str = "", frames: int = 48) -> None:

@@ -76,7 +76,7 @@ class MovingEmoji:
 
     >>> rows = MovingEmoji("valid", 4)
     >>> len(rows), rows[0]["cap"], rows[0]["video"].frames.shape
-    (4, 'a brain moves left', (8, 48, 48, 3))
+    (4, 'a cheese wedge moves right', (4, 32, 32, 3))
     """
 
     def __init__(
@@ -165,7 +165,7 @@ def asked(sprite: Sprite, motion: str, draw: Random) -> tuple[str, str]:
     """A question about a clip and its answer.
 
     >>> asked(Sprite(name="owl", group="animals", picture=Image.new("RGBA", (1, 1))), "moves left", Random(1))
-    ('does it move?', 'yes')
+    ('what does it do?', 'moves left')
     """
     kind = draw.choice(("what", "how", "whether", "asked"))
     if kind == "what":
