@@ -155,9 +155,15 @@ def test_budgets_are_judged_against_the_files_backbone(tmp_path):
         (ONE + "seed: true", "line 3: `seed` must be a whole number, but is True"),
         (ONE + "seed: 1.5", "line 3: `seed` must be a whole number, but is 1.5"),
         (ONE + "fit:\n  padded: yes", "line 4: `fit.padded` must be true or false, but is 'yes'"),
-        (ONE + "mixture: {strategy: random}", "must be `weights` or `proportional` or `round_robin` or `all`, but is 'random'"),
+        (
+            ONE + "mixture: {strategy: random}",
+            "must be `weights` or `proportional` or `round_robin` or `all`, but is 'random'",
+        ),
         ('tasks: {a: {instruction: ""}}', "`tasks.a.instruction` must be a text or a list of texts, but is ''"),
-        (ONE.replace("}", ", weight: many}"), "line 2: `tasks.a.weight` must be a number, or a mapping from step to number, but is 'many'"),
+        (
+            ONE.replace("}", ", weight: many}"),
+            "line 2: `tasks.a.weight` must be a number, or a mapping from step to number, but is 'many'",
+        ),
         (ONE.replace("}", ", on_error: pass}"), "`tasks.a.on_error` must be `raise` or `skip`, but is 'pass'"),
         (ONE.replace("}", ", train: {split: x}}"), "`tasks.a.train` must be {call: .*}, a mapping with `call`"),
         (ONE.replace("}", ", train: 3}"), "`tasks.a.train` must be a path, a list of paths or of rows"),

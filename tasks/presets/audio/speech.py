@@ -6,7 +6,7 @@ real speech would be understood. `samples/speech/README.md` says how they were m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,8 @@ from ..placements import SAMPLES, checked_split
 from ..readers import read_table
 
 RATE = 16_000
+SPEEDS, HELD_SPEED = 4, 2
+"""Speeds of each word, row by row, and the one that is held out."""
 
 
 class _Spoken:
@@ -83,17 +85,36 @@ class Words(_Spoken):
     """Ten words (yes, no, up, down, left, right, on, off, stop, go), each said at four speeds by four voices.
 
     Args:
-        split: `train` (120 sounds of three men's voices) or `valid` (40 of a woman's voice that is not in training).
+        split: `train` or `valid`.
+        held: what `valid` holds that training lacks: `voice`, the woman's (40 sounds beside 120 of three men), or
+            `speed`, the third of the four.
+        voices: these voices alone, of awb, kal16, rms and slt.
 
     Raises:
-        ConfigError: an unknown split.
+        ConfigError: an unknown split or voice, or another word for `held`.
 
     >>> rows = Words("valid")
     >>> len(rows), rows[0]["text"], sorted({row["voice"] for row in Words("train").items})
     (40, 'yes', ['awb', 'kal16', 'rms'])
+    >>> len(Words("train", held="speed", voices=["slt"])), len(Words("valid", held="speed", voices=["slt"]))
+    (30, 10)
     """
 
     name = "words"
+
+    def __init__(self, split: str, *, held: str = "voice", voices: Sequence[str] | None = None) -> None:
+        super().__init__(split)
+        rows = read_table("speech/words.tsv", "\t")
+        known = sorted({row["voice"] for row in rows})
+        if held not in ("voice", "speed"):
+            raise ConfigError(f"`held` must be voice or speed, but is {held!r}")
+        if unknown := [voice for voice in voices or () if voice not in known]:
+            raise ConfigError(f"the voices of words are {', '.join(known)}, but one is {unknown[0]!r}")
+        if held == "speed":
+            slow = [number % SPEEDS == HELD_SPEED for number in range(len(rows))]
+            self.items = [row for row, one in zip(rows, slow, strict=True) if one == (split == "valid")]
+        if voices is not None:
+            self.items = [row for row in self.items if row["voice"] in voices]
 
 
 class Pronunciations:

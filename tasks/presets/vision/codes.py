@@ -31,7 +31,7 @@ MARGIN = 1 / 16
 HELD_OUT = 4
 """One combination of so many is held out."""
 MOVES = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-SPRITE = 0.6
+SPRITE = 0.5
 """Of the frame's side: a moving emoji, which goes from rim to rim."""
 
 
@@ -94,10 +94,10 @@ class MovingNamedEmoji:
 
     >>> rows = MovingNamedEmoji("valid", emoji=10)
     >>> len(MovingNamedEmoji("train", emoji=10)), len(rows), rows[0]["name"], rows[0]["clip"]["frames"].shape
-    (120, 40, 'ant on white moves left', (6, 24, 24, 3))
+    (120, 40, 'ant on white moves left', (4, 24, 24, 3))
     """
 
-    def __init__(self, split: str, *, emoji: int = 10, colours: int = 4, size: int = 24, frames: int = 6) -> None:
+    def __init__(self, split: str, *, emoji: int = 10, colours: int = 4, size: int = 24, frames: int = 4) -> None:
         self.split = checked_split(split)
         if not 1 <= colours <= len(COLOURS):
             raise ConfigError(f"the number of colours must be in 1..{len(COLOURS)}, but is {colours}")
