@@ -19,7 +19,7 @@ from .networks import Choices
 from .plan import Objective, Part
 from .reader import Reader
 
-MARK_LOSS = Part("loss", "cross_entropy", (("label_smoothing", 0.0),))
+MARK_LOSS = Part("loss", "cross_entropy", (("label_smoothing", 0.0), ("drop", 0.0)))
 """The loss of continue and stop marks."""
 
 

@@ -21,9 +21,9 @@ class CrossEntropyLoss(nn.Module):
     Szegedy et al., "Rethinking the Inception Architecture", 2016, with the label itself left out of the uniform part.
     """
 
-    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+    def __init__(self, *, label_smoothing: float = 0.0, drop: float = 0.0) -> None:
         super().__init__()
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.drop = label_smoothing, drop
 
     def forward(
         self, hidden: Tensor, port: Port, labels: Mapping[str, Tensor], weights: Tensor, choices: Choices | None

@@ -17,6 +17,9 @@ class CrossEntropy(Loss):
     label_smoothing: float = setting(
         0.0, at_least=0, at_most=1, help="share of the probability to spread evenly over the other tokens"
     )
+    drop: float = setting(
+        0.0, at_least=0, at_most=1, help="share of rows trained without their source, for decoders with `guidance`"
+    )
 
 
 class MeanSquaredError(Loss):

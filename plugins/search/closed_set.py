@@ -54,7 +54,8 @@ def score_members(frontier: Frontier, trie: Trie) -> Found:
             _descend(frontier, level, n, width)
             moved = True
         width = len(level.nodes)
-        options = columns.options(frontier.hidden[: n * width], torch.from_numpy(level.nodes).to(device).repeat(n))
+        logits = columns.logits(frontier.hidden[: n * width])
+        options = columns.options(logits, torch.from_numpy(level.nodes).to(device).repeat(n))
         assert options.edges is not None
         scores = (options.logits - options.norm[:, None]).view(n, -1)
         real = (options.logits > NEVER).view(n, -1)[0]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...core.generation_frontier import Frontier
 from ...core.networks import Found
-from .lanes import Lanes, Options, log_sum_exp
+from .lanes import Lanes, Options, guided, log_sum_exp
 
 Choose = Callable[[Options, Tensor, int], Tensor]
 """Columns [m] from options, the streams [m] that the lanes belong to, and the number of the step."""
@@ -18,17 +18,27 @@ Choose = Callable[[Options, Tensor, int], Tensor]
 class Greedy:
     """The likeliest token at each step; the likeliest class; values fed back as they are predicted."""
 
-    def __init__(self, *, min_length: int = 0, no_repeat_ngram: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        min_length: int = 0,
+        no_repeat_ngram: int = 0,
+        guidance: float = 1.0,
+        negative: str | None = None,
+    ) -> None:
         self.min_length = min_length
         self.no_repeat_ngram = no_repeat_ngram
+        self.guidance, self.negative = guidance, negative
 
     def __call__(self, frontier: Frontier) -> Found:
         """See `DecoderSearch`."""
         if frontier.predicts == "values":
             return roll_values(frontier)
         if frontier.predicts == "class":
-            return choose_class(frontier, likeliest)
-        lanes = Lanes(frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram)
+            return choose_class(frontier, likeliest, guidance=self.guidance)
+        lanes = Lanes(
+            frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram, guidance=self.guidance
+        )
         return choose_tokens(lanes, likeliest)
 
 
@@ -69,9 +79,9 @@ def choose_tokens(lanes: Lanes, choose: Choose) -> Found:
     return Found(answers, lanes.without_end(lengths), score, predictions)
 
 
-def choose_class(frontier: Frontier, choose: Choose) -> Found:
+def choose_class(frontier: Frontier, choose: Choose, *, guidance: float = 1.0) -> Found:
     """One label for every stream."""
-    logits = frontier.port.project(frontier.hidden).float()
+    logits = guided(frontier, lambda hidden: frontier.port.project(hidden).float(), guidance)
     options = Options(logits, log_sum_exp(logits))
     streams = torch.arange(len(logits), device=frontier.device)
     labels = choose(options, streams, 0)

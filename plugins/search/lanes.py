@@ -7,6 +7,7 @@ ones, as in training. Work per step is tensor work; nothing loops over a vocabul
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -54,12 +55,15 @@ class Lanes:
         frontier: the slot; lane i is stream i, further streams of the frontier wait.
         min_length: tokens before the end mark is allowed.
         no_repeat_ngram: size of token runs that may not come twice; 0 for off. A closed set overrules both.
+        guidance: weight of the source against none, see `guided`.
 
     Raises:
         ConfigError: the slot predicts something else than tokens.
     """
 
-    def __init__(self, frontier: Frontier, *, min_length: int = 0, no_repeat_ngram: int = 0) -> None:
+    def __init__(
+        self, frontier: Frontier, *, min_length: int = 0, no_repeat_ngram: int = 0, guidance: float = 1.0
+    ) -> None:
         if frontier.predicts != "tokens":
             raise ConfigError(
                 f"slot `{frontier.name}`: this decoder needs an adapter that predicts tokens, but its adapter predicts "
@@ -68,6 +72,7 @@ class Lanes:
         self.frontier = frontier
         self.min_length = min_length
         self.no_repeat_ngram = no_repeat_ngram
+        self.guidance = guidance
         self.closed = None if frontier.trie is None else ClosedColumns(frontier, frontier.trie)
         self.output = OutputLayer(frontier.port)
         self.most = frontier.limit if frontier.trie is None else frontier.trie.depth
@@ -80,10 +85,10 @@ class Lanes:
 
     def options(self) -> Options:
         """What may follow each lane."""
-        hidden = self.frontier.hidden[: len(self)]
+        made = self.output if self.closed is None else self.closed.logits
+        logits = guided(self.frontier, made, self.guidance, lanes=len(self))
         if self.closed is not None:
-            return self.closed.options(hidden, self.nodes)
-        logits = self.output(hidden)
+            return self.closed.options(logits, self.nodes)
         norm = log_sum_exp(logits)
         end = self.frontier.end
         if end is not None and self.length == self.most - 1:
@@ -124,6 +129,21 @@ class Lanes:
         return lengths if self.frontier.end is None else (lengths - 1).clamp(min=0)
 
 
+def guided(
+    frontier: Frontier, logits: Callable[[Tensor], Tensor], guidance: float, *, lanes: int | None = None
+) -> Tensor:
+    """Logits of the first `lanes` streams, led away from those of the same streams without their source.
+
+    They are `without + guidance * (with - without)` (Ho & Salimans, 2022), of whole logits as Gafni et al. (2022) have
+    it for tokens; plain ones where guidance is 1 or no stream runs without a source.
+    """
+    found = logits(frontier.hidden[:lanes])
+    if guidance == 1 or not frontier.shadowed:
+        return found
+    without = logits(frontier.shadow_hidden[:lanes])
+    return without + guidance * (found - without)
+
+
 class ClosedColumns:
     """The columns that a closed set allows at each of its nodes."""
 
@@ -144,12 +164,12 @@ class ClosedColumns:
             return self.port.project(hidden).index_select(1, self.vocabulary).float()
         return torch.nn.functional.linear(hidden, *self.head).float()
 
-    def options(self, hidden: Tensor, nodes: Tensor) -> Options:
-        """The columns [m, C] of these nodes, C those of the widest."""
+    def options(self, logits: Tensor, nodes: Tensor) -> Options:
+        """The columns [m, C] of these nodes, C those of the widest, out of the set's own [m, u]."""
         start, counts = self.first[nodes], self.first[nodes + 1] - self.first[nodes]
         place = torch.arange(max(int(counts.max()), 1), device=nodes.device)
         edges = (start[:, None] + place).clamp(max=len(self.columns) - 1)
-        logits = self.logits(hidden).gather(1, self.columns[edges])
+        logits = logits.gather(1, self.columns[edges])
         logits = logits.masked_fill(place >= counts[:, None], NEVER)
         return Options(logits, log_sum_exp(logits), edges)
 

@@ -17,6 +17,10 @@ class Greedy(Decoder):
 
     min_length: int = setting(0, at_least=0, help="tokens before the end mark is allowed")
     no_repeat_ngram: int = setting(0, at_least=0, at_most=64, help="no run of so many tokens twice; 0 for off")
+    guidance: float = setting(
+        1.0, at_least=0.0, at_most=100.0, help="weight of the source against no source; train with `drop`"
+    )
+    negative: str | None = setting(None, help="text in place of the source's, to lead away from; needs `guidance`")
 
 
 class Sample(Decoder):
@@ -31,6 +35,10 @@ class Sample(Decoder):
     seed: int = setting(0, at_least=0, help="of the draws")
     min_length: int = setting(0, at_least=0, help="tokens before the end mark is allowed")
     no_repeat_ngram: int = setting(0, at_least=0, at_most=64, help="no run of so many tokens twice; 0 for off")
+    guidance: float = setting(
+        1.0, at_least=0.0, at_most=100.0, help="weight of the source against no source; train with `drop`"
+    )
+    negative: str | None = setting(None, help="text in place of the source's, to lead away from; needs `guidance`")
 
 
 class Beam(Decoder):

@@ -36,6 +36,8 @@ class Sample:
         seed: int = 0,
         min_length: int = 0,
         no_repeat_ngram: int = 0,
+        guidance: float = 1.0,
+        negative: str | None = None,
     ) -> None:
         self.temperature = temperature
         self.top_k = top_k
@@ -43,13 +45,17 @@ class Sample:
         self.seed = seed
         self.min_length = min_length
         self.no_repeat_ngram = no_repeat_ngram
+        self.guidance, self.negative = guidance, negative
 
     def __call__(self, frontier: Frontier) -> Found:
         """See `DecoderSearch`."""
         draw = partial(self._draw, np.array([mix(self.seed, key) for key in frontier.keys], dtype=np.uint64))
         if frontier.predicts == "class":
-            return choose_class(frontier, draw)
-        return choose_tokens(Lanes(frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram), draw)
+            return choose_class(frontier, draw, guidance=self.guidance)
+        lanes = Lanes(
+            frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram, guidance=self.guidance
+        )
+        return choose_tokens(lanes, draw)
 
     def _draw(self, seeds: Seeds, options: Options, streams: Tensor, step: int) -> Tensor:
         chance = torch.from_numpy(uniform(seeds[streams.cpu().numpy()], step)).to(options.logits.device)
