@@ -92,7 +92,8 @@ LINES = {
     "video": "[VIDEO:clip,size=16,patch=8,max_frames=3] what? -> [TEXT:word]",
     "video tower": "[VIDEO:clip,adapter=timm_video,model=test_resnet,size=32,max_frames=2] what? -> [TEXT:word]",
     "video codes": "[TEXT:word] -> [VIDEO:clip,size=16,codes=64,channels=16,max_frames=2]",
-    "audio": "[AUDIO:sound,bands=16,loss=ctc,max_seconds=1] say [TEXT:word] -> [TEXT:word] [AUDIO:sound,bands=16,prenet_dropout=0,max_seconds=1]",
+    "audio": "[AUDIO:sound,bands=16,loss=ctc,max_seconds=1] say [TEXT:word] -> [TEXT:word] "
+    "[AUDIO:sound,bands=16,prenet_dropout=0,max_seconds=1]",
     "motion": "[TEXT:word] -> [MOTION:dance,min_length=2,max_frames=16]",
     "match": "[IMAGE:img,size=16,patch=8] a picture <-> of [TEXT:word]",
 }

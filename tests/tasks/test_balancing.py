@@ -93,7 +93,8 @@ def test_a_run_is_balanced_and_goes_on_where_it_was(tmp_path, small, weighting):
         module = ol.Module(model, tasks(small), weighting=weighting, metric_rows=0)
         trainer = L.Trainer(
             max_steps=steps, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-            callbacks=[Keep(tmp_path / "four.ckpt")], enable_checkpointing=False, accumulate_grad_batches=2, limit_val_batches=0,
+            callbacks=[Keep(tmp_path / "four.ckpt")], enable_checkpointing=False, accumulate_grad_batches=2,
+            limit_val_batches=0,
         )  # fmt: skip
         data = ol.DataModule(tasks(small), model=model, batch_tokens=100)
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
