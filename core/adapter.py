@@ -43,6 +43,9 @@ class Adapter(Declaration):
             codec offers `lead`.
         follows_by: the setting that names the slot.
         follows_nearest: without that setting the nearest such slot is followed; else none.
+        settle: "module:function" or "": when a task meets its data, `function(settings, raw)` gets a slot's settings
+            and the first value of its column (None for none), and returns the settings to change, as plain values.
+        settled: the settings, None by default, that `settle` may fill.
     """
 
     modality: ClassVar[str]
@@ -58,6 +61,8 @@ class Adapter(Declaration):
     follows: ClassVar[tuple[str, ...]] = ()
     follows_by: ClassVar[str] = "image"
     follows_nearest: ClassVar[bool] = True
+    settle: ClassVar[str] = ""
+    settled: ClassVar[tuple[str, ...]] = ()
 
     def tokens(self) -> Tokens:
         """The least and most tokens that one value takes; any number unless a subclass knows better."""

@@ -13,6 +13,7 @@ from ..core.parts import port_table
 from ..core.plan import Alternative, Plan, Repeat, SlotPlan, uses, walk
 from ..core.reader import Reader, make_reader
 from ..core.rows import MISSING, as_member, is_absent, is_list, read_path
+from .settling import settle_by_data
 from .sources import Rows, open_source
 from .task import SPLITS, Split, Task
 
@@ -66,6 +67,8 @@ def bind(task: Task) -> Bound:
     """
     rows = {split: _open(task, split) for split in SPLITS if task.rows(split) is not None}
     plan = _with_closed_sets(task, rows)
+    if rows:
+        plan = settle_by_data(plan, task.catalog, lambda: next(iter(rows.values()))[0])
     bound = Bound(task=task, plan=plan, rows=rows)
     for split in rows:
         _check_columns(bound, split)

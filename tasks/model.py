@@ -24,6 +24,7 @@ from ..plugins.manager import installed
 from .binding import Bound, bind, check_first_rows
 from .mixture import Mixture, mixture_of
 from .predicting import Predictor
+from .settling import settle_by_others
 from .task import Task
 from .tokenizing import tokenizer_for
 from .verbs import Text, check
@@ -184,12 +185,12 @@ class Model:
         return keys
 
     def plan(self, instruction: Text) -> Plan:
-        """The plan of an instruction, with the closed sets of the known task that has the same line or slot."""
+        """The plan of an instruction, with what the known task that has the same line or slot learned of its data."""
         plan = compile_instruction(instruction, catalog=self.catalog)
         for known in self.plans.values():
             if known.text == plan.text:
                 return known
-        return self._with_known_sets(plan)
+        return settle_by_others(self._with_known_sets(plan), self.catalog, self.plans.values())
 
     def _with_known_sets(self, plan: Plan) -> Plan:
         """The plan, with the members that a known task's slot of the same name has where its own are not known."""

@@ -25,9 +25,11 @@ class Motion(Adapter):
     port = "omniline.plugins.motion.port:MotionPort"
     loss = "diffusion"
     decoder = "diffusion"
+    settle = "omniline.plugins.motion.settling:settle_skeleton"
+    settled = ("skeleton", "joints")
 
     skeleton: str | None = setting(
-        None, help="a BVH file or text with the skeleton; by default a person of 22 joints in metres"
+        None, help="a BVH file with the skeleton; by default that of the first motion, or a person of 22 joints"
     )
     joints: int | None = setting(
         None,
