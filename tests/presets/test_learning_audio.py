@@ -18,7 +18,7 @@ def words(name, **more):
 
 
 def test_spoken_words_of_a_voice_that_was_never_heard(learn):
-    learned = learn("audio_classification", steps=80)
+    learned = learn("audio_classification", steps=240)
     assert learned.last < 0.8 * learned.first
     assert learned.values["text/accuracy"] > learned.trivial["text/accuracy"] + 0.1
 
@@ -26,7 +26,7 @@ def test_spoken_words_of_a_voice_that_was_never_heard(learn):
 def test_recognition(learn):
     """Words, open-ended, at a speed that was never heard."""
     learned = learn(
-        "speech_recognition", steps=80, predict={"most_tokens": 8}, **words("speech_recognition", held="speed")
+        "speech_recognition", steps=300, predict={"most_tokens": 8}, **words("speech_recognition", held="speed")
     )
     assert learned.last < 0.6 * learned.first
     assert learned.values["text/wer"] < learned.trivial["text/wer"] - 0.2
