@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 import numpy as np
 
@@ -152,6 +153,8 @@ def _from_path(path: str | bytes) -> Opened:
     text = os.fsdecode(path)
     if text.startswith("data:"):
         return _from_base64(text.partition(",")[2])
+    if text.startswith("file:"):
+        text = unquote(urlparse(text).path)
     if text.lower().startswith(("http://", "https://", "ftp://", "s3://", "gs://")):
         raise ValueError(f"a sound must be at hand, but is the web address {text[:80]!r}: download it first")
     if not text or len(text) > 4096 or "\0" in text:

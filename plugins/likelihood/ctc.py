@@ -17,7 +17,7 @@ class CtcLoss(nn.Module):
     """Minus the log-probability of all alignments of a value's rows with its tokens, divided by the tokens.
 
     Graves et al., "Connectionist Temporal Classification", 2006. The blank is a learned output beside those of the
-    port that reads the tokens, so the vocabulary needs no blank of its own.
+    port that reads the tokens, so the vocabulary needs no blank of its own; the end mark of a value is left out.
     """
 
     def __init__(self, *, width: int, too_short: str = "raise") -> None:
@@ -33,7 +33,8 @@ class CtcLoss(nn.Module):
         Raises:
             DataError: a value has fewer rows than its tokens need, and `too_short` is "raise".
         """
-        tokens_of = tokens.split(list(counts))
+        tokens_of = [_without_end(own, port.end) for own in tokens.split(list(counts))]
+        tokens, counts = torch.cat([*tokens_of, tokens[:0]]), [len(own) for own in tokens_of]
         if self.too_short == "raise":
             for length, own in zip(lengths, tokens_of, strict=True):
                 _check_length(length, own)
@@ -62,6 +63,11 @@ class CtcLoss(nn.Module):
         rest = logits.index_fill(1, occurring, lowest).logsumexp(1, keepdim=True)
         kept = torch.cat([logits.index_select(1, occurring), self.blank(hidden).float(), rest], 1)
         return kept.log_softmax(1), columns
+
+
+def _without_end(tokens: Tensor, end: int | None) -> Tensor:
+    """A value's tokens without its end mark, of which nothing is heard."""
+    return tokens[:-1] if end is not None and len(tokens) and int(tokens[-1]) == end else tokens
 
 
 def _check_length(length: int, tokens: Tensor) -> None:

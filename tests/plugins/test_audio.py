@@ -102,7 +102,7 @@ def test_eight_bits_are_unsigned_around_128():
 def test_files_by_soundfile(tmp_path, form):
     path = tmp_path / f"töne {form}.sound"
     path.write_bytes(encoded(form))
-    for raw in (path, str(path)):
+    for raw in (path, str(path), path.as_uri()):
         found = read(raw)
         assert (found.rate, found.frames, len(found.samples)) == (RATE, len(TONE), len(TONE))
         assert abs(pitch(found.samples, RATE) - 440) < 2
