@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from .frame import Frame
 from .settings import Declaration
 
 
@@ -26,6 +27,18 @@ class Backbone(Declaration):
     argument: ClassVar[str | None] = None
     encodes: ClassVar[bool] = False
     mutual: ClassVar[bool] = False
+
+    def frame(self) -> Frame | None:
+        """The marks that stand around what it reads and before what it writes; None for learned ones."""
+        return None
+
+    def senses(self) -> tuple[str, ...]:
+        """The adapters that it brings: each is then the default of its modality, written as `name,key=value,...`."""
+        return ()
+
+    def tied(self) -> bool:
+        """Whether the rows of the output layer over tokens are the embeddings of the tokens."""
+        return True
 
     def width_of(self) -> int:
         """The size of a token's embedding; by default the setting `width`."""

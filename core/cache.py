@@ -25,10 +25,14 @@ class StreamCache:
     Args:
         memory: for each layer keys and values of the source rows, [rows, heads, head size] each.
         source: the source parts; one stream stands on each at first.
+        ends: the place that follows each source, for backbones whose places do not count rows; by default the length.
     """
 
-    def __init__(self, memory: Sequence[tuple[Tensor, Tensor]], source: Ragged) -> None:
+    def __init__(
+        self, memory: Sequence[tuple[Tensor, Tensor]], source: Ragged, ends: Sequence[int] | None = None
+    ) -> None:
         self.sources = source.lengths
+        self.ends = self.sources if ends is None else tuple(ends)
         self.memory = [(_spread(k, source), _spread(v, source)) for k, v in memory]
         self.slot_of = list(range(len(self.sources)))
         self.source = list(range(len(self.sources)))
@@ -47,6 +51,11 @@ class StreamCache:
     def source_lengths(self) -> list[int]:
         """Source rows that each slot's stream stands on."""
         return [self.sources[s] for s in self.source]
+
+    @property
+    def source_ends(self) -> list[int]:
+        """The place that follows the source of each slot's stream."""
+        return [self.ends[s] for s in self.source]
 
     def select(self, streams: Tensor) -> None:
         """Keep (and repeat, reorder) streams: new stream i is old stream `streams[i]`, int64 [m]."""
@@ -161,6 +170,7 @@ class StreamCache:
         place = {source: i for i, source in enumerate(used)}
         self.source = [place[s] for s in self.source]
         self.sources = tuple(self.sources[s] for s in used)
+        self.ends = tuple(self.ends[s] for s in used)
 
     def _lay_lanes(self) -> None:
         """Find for each source the slots that read it, so that shared keys are read in place."""

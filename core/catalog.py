@@ -15,7 +15,7 @@ from .loss import Loss
 from .metric import Metric
 from .modality import Modality
 from .near import nearest
-from .settings import Declaration
+from .settings import Declaration, Value
 from .weighting import Weighting
 
 T = TypeVar("T")
@@ -66,16 +66,18 @@ class Broken:
 class Catalog:
     """All parts by kind and name. Two catalogs may live in one process; equality is identity.
 
-    `parts` maps each of `KINDS` to a mapping from name to Entry; `broken` lists plugins that did not load.
+    `parts` maps each of `KINDS` to a mapping from name to Entry; `broken` lists plugins that did not load; `defaults`
+    are settings of adapters that stand for those which a slot does not write, by the adapter's name.
     """
 
     parts: Mapping[str, Mapping[str, Entry]]
     broken: tuple[Broken, ...] = ()
     heavy: tuple[str, ...] = field(default=())
+    defaults: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         plain = {kind: dict(table) for kind, table in self.parts.items()}
-        return _frozen, (plain, self.broken, self.heavy)
+        return _frozen, (plain, self.broken, self.heavy, dict(self.defaults))
 
     def names(self, kind: str) -> tuple[str, ...]:
         """The names of one kind, sorted."""
@@ -152,10 +154,15 @@ class Catalog:
         return part
 
 
-def _frozen(parts: dict[str, dict[str, Entry]], broken: tuple[Broken, ...], heavy: tuple[str, ...]) -> Catalog:
+def _frozen(
+    parts: dict[str, dict[str, Entry]],
+    broken: tuple[Broken, ...],
+    heavy: tuple[str, ...],
+    defaults: dict[str, Mapping[str, Value]],
+) -> Catalog:
     """A catalog from what its pickle holds: loader workers that are spawned get their tasks so."""
     tables = {kind: MappingProxyType(table) for kind, table in parts.items()}
-    return Catalog(MappingProxyType(tables), broken, heavy)
+    return Catalog(MappingProxyType(tables), broken, heavy, defaults)
 
 
 def catalog_of(owner: Owner = Owner("test", "0"), **parts: Mapping[str, Any]) -> Catalog:

@@ -92,6 +92,7 @@ class Prompts:
     codec: Codec | None
     kind: int
     made: dict[str, Encoded] = field(default_factory=dict)
+    marks: dict[str, Encoded] = field(default_factory=dict)
 
     def __getitem__(self, text: str) -> Encoded:
         found = self.made.get(text)
@@ -100,6 +101,24 @@ class Prompts:
                 raise DataError("the instruction has prompts, but no installed package provides the modality TEXT")
             found = self.made[text] = self.codec.encode(text, Reading(mode="predict"))
         return found
+
+    def marked(self, text: str) -> Encoded:
+        """A frame's text, in which special tokens are marks.
+
+        Raises:
+            DataError: what reads prompts knows no marks.
+        """
+        found = self.marks.get(text)
+        if found is None:
+            if not hasattr(self.codec, "marked"):
+                raise DataError("the backbone puts marks around its values, but what reads prompts knows no marks")
+            found = self.marks[text] = self.codec.marked(text)
+        return found
+
+    def of(self, item: Item) -> Encoded:
+        """The text of an item."""
+        assert item.text is not None
+        return self.marked(item.text) if item.marked else self[item.text]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +156,7 @@ class RowEncoder:
 
     def _measured(self, item: Item, place: int, side: Side) -> Item:
         if item.text is not None:
-            return item._replace(rows=self.prompts[item.text].rows)
+            return item._replace(rows=self.prompts.of(item).rows)
         if item.slot < 0:
             return item
         slot = self.reader.slots[item.slot]
@@ -204,7 +223,7 @@ class RowEncoder:
         given = side == "source" or self.reader.wording.arrow == "<->"
         role = GIVEN if given else FORCED if item.forced else SUPERVISED
         if item.text is not None:
-            return Piece(self.prompts.kind, self.prompts[item.text], role)
+            return Piece(self.prompts.kind, self.prompts.of(item), role)
         if item.slot < 0:
             return Piece(0, _MARKS[item.mark], role)
         slot = self.reader.slots[item.slot]

@@ -145,7 +145,8 @@ class Machine:
     def run(self, program: Program) -> list[Answers]:
         """The answers of all streams."""
         active = torch.ones(len(self.keys), dtype=torch.bool, device=self.tape.used.device)
-        self._push_marks(torch.full_like(active, START, dtype=torch.long), active)
+        if program.opens:
+            self._push_marks(torch.full_like(active, START, dtype=torch.long), active)
         self._steps(program.steps, active, (), last=True, after=0)
         return self.answers
 

@@ -6,7 +6,7 @@ A program belongs to a wording and knows no values; the values that a call gives
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .codec import Encoded
 from .networks import DecoderSearch
@@ -83,10 +83,25 @@ Step = Forced | Decode | Loop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """The steps after the START mark, and the texts of its prompts: `prompts[i]` is the value of the key `-1 - i`."""
+    """The steps after the START mark, and the texts of its prompts: `prompts[i]` is the value of the key `-1 - i`.
+
+    Within a frame no mark opens it (`opens` is False): the first step then feeds what it goes on from.
+    """
 
     steps: tuple[Step, ...]
     prompts: tuple[str, ...] = ()
+    opens: bool = True
+
+    @property
+    def first(self) -> int:
+        """The key of what a program without a mark goes on from."""
+        return -1 - len(self.prompts)
+
+    def going_on(self, kind: int) -> tuple[Program, tuple[Forced, ...]]:
+        """The program that goes on from one token of the port `kind`, and the steps that are fed before that token."""
+        count = next((i for i, step in enumerate(self.steps) if not isinstance(step, Forced)), len(self.steps))
+        steps = (Forced(key=self.first, kind=kind), *self.steps[count:])
+        return replace(self, steps=steps, opens=False), tuple(s for s in self.steps[:count] if isinstance(s, Forced))
 
 
 def walk_steps(steps: Sequence[Step]) -> Iterator[Step]:

@@ -82,6 +82,7 @@ def _part(name: str, written: Mapping[str, str], catalog: Catalog) -> Part:
     settings = {key: value for key, value in written.items() if key != "adapter"}
     known = settings_of(declared)
     values = {key: _value(key, text, adapter, known) for key, text in settings.items()}
+    values = {**catalog.defaults.get(adapter, {}), **values}
     missing = [key for key, setting in known.items() if setting.required and key not in values]
     if missing:
         raise ConfigError(

@@ -18,8 +18,9 @@ from torch import Tensor
 from .attention import attend_groups
 from .attention_groups import Bias, Group, Piece, group_pieces
 
-View = Literal["source", "target", "cross", "joined"]
-"""Which rows attend to which: the source part to itself, the target part to itself, target to source, both joined."""
+View = Literal["source", "target", "cross", "joined", "causal"]
+"""Which rows attend to which: the source part to itself, the target part to itself, target to source, both joined with
+the source seen both ways, or both joined with every row looking back alone."""
 
 VOID = 3
 """Role of a padding row, beside those of `codec`."""
@@ -174,7 +175,7 @@ class Layout:
 
         A source part sees itself both ways; a row of a target part sees itself, what is before it, and in a mutual
         segment all rows of that segment. In "cross" a target part sees its source; in "joined" (rows of the joined
-        view) it sees its source and what it sees of itself.
+        view) it sees its source and what it sees of itself; in "causal" a source row, too, sees only what is before it.
         """
         source, target = self.source, self.target
         if part == "source":
@@ -191,7 +192,16 @@ class Layout:
             prefix = [Piece(i, at, lengths[i][0], at, lengths[i][0], False) for i, at in both]
             rest = [piece for i, at in both for piece in self._looking_back(i, at, lengths[i][0])]
             return tuple(prefix + rest)
-        raise ValueError(f"part must be source, target, cross or joined, but is {part!r}")
+        if part == "causal":
+            both = list(enumerate(self.joined.starts))
+            return tuple(piece for i, at in both for piece in self._causal(i, at, *lengths[i]))
+        raise ValueError(f"part must be source, target, cross, joined or causal, but is {part!r}")
+
+    def _causal(self, stream: int, at: int, source: int, target: int) -> list[Piece]:
+        """A stream of the joined view, which starts at row `at`, every row of it looking back."""
+        if not any(segment.mutual for segment in self.segments[stream][1]):
+            return [Piece(stream, at, source + target, at, source + target, True)]
+        return [Piece(stream, at, source, at, source, True), *self._looking_back(stream, at, source)]
 
     def _looking_back(self, stream: int, at: int, before: int) -> list[Piece]:
         """The target part of a stream that starts at row `at`, `before` rows of its source ahead of it."""
@@ -208,7 +218,8 @@ class Layout:
         """Softmax attention of one part, each stream by itself.
 
         Args:
-            q: [rows of the part, heads, head size]; in "cross" the target rows, in "joined" the joined view's.
+            q: [rows of the part, heads, head size]; in "cross" the target rows, in "joined" and "causal" the joined
+                view's.
             k: [rows seen, heads or a divisor of it, head size]; in "cross" the source rows.
             v: like `k`.
             part: see `pieces`.

@@ -75,6 +75,9 @@ class Network(nn.Module):
         width = self.backbone.width
         specs = [bare_spec(spec, catalog) if spec.name in loaded else spec for spec in self.table]
         self.ports = nn.ModuleDict({spec.name: make_port(spec, width, assets) for spec in specs})
+        if not backbone.tied():
+            for port in self.ports.values():
+                port.untie()  # type: ignore[operator]
         self.loss_parts: dict[Part, Any] = {}
         self.losses = nn.ModuleDict()
         self.levels: Levels | None = None
@@ -111,7 +114,8 @@ class Network(nn.Module):
     def embed(self, inputs: Sequence[Inputs], order: Tensor) -> Tensor:
         """Embeddings [rows, width] in the layout's order; each port runs once over all its values."""
         made = [self._embed(item) for item in inputs]
-        made = [x if x.dtype == torch.float32 or not x.is_floating_point() else x.float() for x in made]
+        dtype = next((w.dtype for w in self.backbone.parameters() if w.is_floating_point()), torch.float32)
+        made = [x.to(dtype) for x in made]
         if not made:
             return torch.zeros(0, self.backbone.width, device=order.device)
         return (made[0] if len(made) == 1 else torch.cat(made)).index_select(0, order)

@@ -46,6 +46,9 @@ class Port(nn.Module):
         """The output layer when `project` is linear in `hidden`; None otherwise."""
         return None
 
+    def untie(self) -> None:
+        """Give the output layer weights of its own, apart from those that embed; nothing where it has them."""
+
     def stop(self, hidden: Tensor) -> Tensor | None:
         """For values of open length: logits [n] that a row is the last one. Its codec then labels `stop` float32 [rows]
         beside `values`. None for values of a fixed number of rows."""

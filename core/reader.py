@@ -13,6 +13,8 @@ from .conversing import Held
 from .encoding import Prompts, RowEncoder, SlotReader, WordingReader
 from .errors import ConfigError
 from .example import Example, RowId, Stream
+from .frame import Frame
+from .framing import Framing
 from .holding import held_of
 from .leading import followed_slot
 from .loss import Loss
@@ -34,6 +36,7 @@ class Reader:
         prompts: the encoded prompts.
         context: the backbone's most tokens, None for no limit.
         tries: the closed sets of token slots, as tries over their tokens.
+        frame: the marks that the backbone expects around what it reads; None for learned ones.
     """
 
     task: str
@@ -42,6 +45,11 @@ class Reader:
     prompts: Prompts
     context: int | tuple[int, int] | None
     tries: tuple[Trie, ...]
+    frame: Frame | None = None
+
+    def framing(self, wording: int) -> Framing | None:
+        """The frame around a wording, if there is one."""
+        return None if self.frame is None else Framing(self.frame, self.wordings[wording])
 
     def draw(self, id: RowId, seed: int, mode: Mode) -> int:
         """The wording for a row: drawn by (seed, row, epoch) in training, else the first."""
@@ -63,6 +71,10 @@ class Reader:
         source = reader.unroller.side(reader.wording.source, row, target=False)[0]
         matched = reader.wording.arrow == "<->"
         sides = reader.unroller.side(reader.wording.target, row, target=not matched) if targets or matched else []
+        framing = self.framing(wording)
+        if framing is not None:
+            source = framing.source(source)
+            sides = [framing.source(s) if matched else framing.target(s, source=bool(source)) for s in sides]
         encoder = RowEncoder(reader=reader, prompts=self.prompts, tries=self.tries, mode=mode)
         measured = encoder.beside({"source": source}).measured(source, "source")
         others = [encoder.beside({"source": measured, "target": side}).measured(side, "target") for side in sides]
@@ -70,7 +82,7 @@ class Reader:
             return self._fit_match(Sketch(measured, others), reader)
         if not targets:
             return fit_context(Sketch(measured, [[]]), reader.cuttable, self._source_room(reader))
-        laid = [[Item(mark=START), *side] for side in others]
+        laid = others if framing is not None else [[Item(mark=START), *side] for side in others]
         return fit_context(Sketch(measured, laid), reader.cuttable, self.context)
 
     def prompt_rows(self, text: str) -> int:
@@ -131,7 +143,11 @@ class Reader:
             laid.append(encoder.beside({"source": sketch.source, "target": target}).pieces(target, "target"))
         if reader.wording.arrow == "<->":
             return Example(id, wording, (Stream(laid[0], []), Stream(laid[1], [])))
-        return Example(id, wording, tuple(Stream(laid[0], target) for target in laid[1:]))
+        streams = [Stream(laid[0], target) for target in laid[1:]]
+        framing = self.framing(wording)
+        if framing is not None:
+            streams = [framing.go_on(stream, self.prompts) for stream in streams]
+        return Example(id, wording, tuple(streams))
 
 
 def make_reader(
@@ -142,6 +158,7 @@ def make_reader(
     table: tuple[PortSpec, ...],
     tokenizer: Any,
     context: int | tuple[int, int] | None = None,
+    frame: Frame | None = None,
 ) -> Reader:
     """The reader of a task: codecs made, closed sets turned into tries.
 
@@ -173,6 +190,7 @@ def make_reader(
         prompts=Prompts(codec=prompt, kind=prompt_kind),
         context=context,
         tries=tuple(tries),
+        frame=frame,
     )
 
 

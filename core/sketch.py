@@ -20,7 +20,10 @@ START, CONTINUE, STOP = 0, 1, 2
 
 
 class Item(NamedTuple):
-    """A place in one side: a prompt (`text`), a mark, or a value of a slot; `rows` it takes, `group` it repeats in."""
+    """A place in one side: a prompt (`text`), a mark, or a value of a slot; `rows` it takes, `group` it repeats in.
+
+    A `marked` text is a frame's: special tokens that it spells are marks.
+    """
 
     slot: int = -1
     raw: Any = None
@@ -29,6 +32,7 @@ class Item(NamedTuple):
     forced: bool = True
     rows: int = 1
     group: tuple[int, int] = (-1, -1)
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

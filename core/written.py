@@ -34,7 +34,7 @@ def written_settings(what: str, declaration: type[Declaration], written: Sequenc
             raise ConfigError(f"{what} has no setting `{key}`{hint}")
         if key in found:
             raise ConfigError(f"the setting `{key}` of {what} is given twice")
-        found[key] = _value(what, known[key], text)
+        found[key] = None if known[key].nullable and text == "none" else _value(what, known[key], text)
     return found
 
 
@@ -42,6 +42,8 @@ def _value(part: str, setting: Setting, text: str) -> Value:
     """A setting's value from its text, within its range."""
     what = f"the setting `{setting.name}` of {part}"
     value: int | float | bool | str
+    if setting.kind == "list":
+        return tuple(text.split("|")) if text else ()
     try:
         if setting.kind == "bool":
             value = BOOLS[text.lower()]

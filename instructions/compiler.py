@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from ..core.backbone import Backbone
 from ..core.backbone_name import resolve_backbone
 from ..core.budget import judge
 from ..core.catalog import Catalog
@@ -26,7 +27,9 @@ NO_PROMPT = Part("adapter", "")
 SLOT_LIKE = re.compile(r"[({<\u3010]\s*([A-Z][A-Z0-9_]*)\s*[:\uff1a]\s*[\w.-]+[^(){}<>\u3010\u3011\n]{0,80}[)}>\u3011]")
 
 
-def compile(text: str | Sequence[str] | Instruction, *, catalog: Catalog, backbone: str | None = None) -> Plan:
+def compile(
+    text: str | Sequence[str] | Instruction, *, catalog: Catalog, backbone: str | Backbone | None = None
+) -> Plan:
     """The plan of an instruction.
 
     Args:
@@ -45,7 +48,7 @@ def compile(text: str | Sequence[str] | Instruction, *, catalog: Catalog, backbo
 
 
 def check(
-    text: str | Sequence[str] | Instruction, *, catalog: Catalog, backbone: str | None = None
+    text: str | Sequence[str] | Instruction, *, catalog: Catalog, backbone: str | Backbone | None = None
 ) -> list[Diagnostic]:
     """All errors and warnings of an instruction, errors first; empty when there is nothing to say.
 
@@ -59,11 +62,11 @@ def check(
 
 
 @lru_cache(maxsize=CACHED)
-def _cached(text: str, catalog: Catalog, backbone: str | None) -> Plan:
+def _cached(text: str, catalog: Catalog, backbone: str | Backbone | None) -> Plan:
     return _fresh(read(Source(text)), catalog, backbone)
 
 
-def _fresh(reading: Reading, catalog: Catalog, backbone: str | None) -> Plan:
+def _fresh(reading: Reading, catalog: Catalog, backbone: str | Backbone | None) -> Plan:
     plan = _compiled(reading, catalog, backbone)
     reading.findings.raise_errors()
     assert plan is not None, "without an error there is a plan"
@@ -88,7 +91,7 @@ class _Compiled:
     wording: Wording
 
 
-def _compiled(reading: Reading, catalog: Catalog, backbone: str | None) -> Plan | None:
+def _compiled(reading: Reading, catalog: Catalog, backbone: str | Backbone | None) -> Plan | None:
     findings = reading.findings
     for slot in reading.loose:
         find(catalog, "modalities", slot.type, slot.type_span, findings)
@@ -109,9 +112,11 @@ def _compiled(reading: Reading, catalog: Catalog, backbone: str | None) -> Plan 
     alternatives = tuple(found.alternative for found in whole)
     plan = Plan(text=spelled, alternatives=alternatives, parts=_parts(whole, prompt), prompt=prompt or NO_PROMPT)
     if backbone is not None:
-        context = resolve_backbone(backbone, catalog).context()
+        declared = resolve_backbone(backbone, catalog) if isinstance(backbone, str) else backbone
+        name = backbone if isinstance(backbone, str) else type(backbone).__name__
+        context = declared.context()
         spans = [[draft.slot.inside for draft in found.drafts] for found in whole]
-        findings.found += judge(plan, backbone, context, catalog=catalog, source=findings.source, spans=spans)
+        findings.found += judge(plan, name, context, catalog=catalog, source=findings.source, spans=spans)
     return plan
 
 

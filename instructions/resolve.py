@@ -7,7 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.catalog import SINGULAR, Catalog, Entry
@@ -22,11 +22,15 @@ SCALARS: Mapping[Any, Kind] = types.MappingProxyType({int: "int", float: "float"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A part under its name, the settings it offers, and its declaration (or, for a reward, its function)."""
+    """A part under its name, the settings it offers, and its declaration (or, for a reward, its function).
+
+    `defaults` stand for settings that are not written, where the catalog has others than the declaration.
+    """
 
     kind: str
     entry: Entry
     offers: Mapping[str, Setting]
+    defaults: Mapping[str, Value] = field(default_factory=dict)
 
     def part(self, settings: Mapping[str, Value]) -> Part:
         """The part as a plan keeps it."""
@@ -61,7 +65,8 @@ def find(catalog: Catalog, kind: str, name: str, span: Span, findings: Findings)
         )
         return None
     try:
-        return Found(word, entry, {} if kind == "modalities" else offered(entry.part))
+        defaults = catalog.defaults.get(entry.name, {}) if kind == "adapters" else {}
+        return Found(word, entry, {} if kind == "modalities" else offered(entry.part), defaults)
     except Exception as error:  # a plugin's declaration may fail in any way; the reader learns which and why
         _unusable(findings, word, entry, span, error)
         return None
@@ -112,6 +117,7 @@ def _keywords(function: Callable[..., Any]) -> Mapping[str, Setting]:
 
 def filled(found: Found, written: Mapping[str, Value], span: Span, findings: Findings) -> Declaration | None:
     """The declaration with its settings; a finding and None when one is missing or it refuses them."""
+    written = {**found.defaults, **written}
     missing = [name for name, setting in found.offers.items() if setting.required and name not in written]
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)

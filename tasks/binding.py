@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..core.catalog import Catalog
 from ..core.errors import ConfigError, DataError, Diagnostic, InstructionError, Source, carets
 from ..core.example import RowId
 from ..core.near import nearest
@@ -57,14 +58,20 @@ class Bound:
         return note_place(DataError(text), self.plan)
 
 
-def bind(task: Task) -> Bound:
+def bind(task: Task, catalog: Catalog | None = None) -> Bound:
     """Open a task's sources, settle its closed sets, and read the first rows of every split.
+
+    Args:
+        task: what is bound.
+        catalog: when it has defaults of its own, as those of a backbone's senses, the line is compiled with them.
 
     Raises:
         InstructionError: a column is missing, a value of the first rows does not suit its slot, or a closed set lacks
             one; with the caret under the slot.
         DataError: a source cannot be opened or is empty.
     """
+    if catalog is not None and catalog.defaults and catalog is not task.catalog:
+        task = replace(task, catalog=catalog)
     rows = {split: _open(task, split) for split in SPLITS if task.rows(split) is not None}
     plan = _with_closed_sets(task, rows)
     if rows:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..core.codec import Reading
+from ..core.codec import FORCED, Encoded, Reading
 from ..core.conversing import continues
-from ..core.encoding import SlotReader
+from ..core.encoding import Prompts, SlotReader
 from ..core.errors import DataError
+from ..core.example import Example, Piece, Stream
+from ..core.framing import Framing
 from ..core.generation import Answer
-from ..core.generation_given import leaves
+from ..core.generation_given import leaves, parts_of, value_at
 from ..core.generation_program import Decode, Forced, Given
 from ..core.rows import is_absent, is_list, missing_column, read_path
 
@@ -98,6 +100,26 @@ def _opening(value: Any, reader: SlotReader, depth: int, limit: int) -> Given:
         return [_opening(item, reader, depth - 1, limit) for item in value]
     found: Given = reader.codec.opening(value, Reading(side="target", mode="predict", limit=limit))  # type: ignore[attr-defined]
     return found
+
+
+def opened(
+    example: Example, lead: Sequence[tuple[Forced, Given]], framing: Framing, prompts: Prompts
+) -> tuple[Example, Encoded]:
+    """An example within a frame, with all that is given before its first answer, and the token that this goes on from.
+
+    Args:
+        example: its source side.
+        lead: what is given of its target side.
+        framing: the frame.
+        prompts: what writes marks.
+    """
+    pieces: list[Piece] = []
+    for step, value in lead:
+        own = [Piece(kind, part, FORCED) for kind, part in parts_of(value_at(value, ()), step)]
+        modality = framing.reader.slots[step.key].slot.modality if step.key >= 0 else ""
+        pieces += framing.given(own, modality, prompts)
+    source, first = framing.opened(example.streams[0].source, pieces, prompts)
+    return replace(example, streams=(Stream(source, []),)), first.encoded
 
 
 def continued(answer: Any, value: Any, reader: SlotReader, depth: int, decode: Callable[[Answer], Any]) -> Any:

@@ -12,7 +12,7 @@ import torch
 from ..core.backbone import Backbone
 from ..core.backbone_name import resolve_backbone
 from ..core.catalog import Catalog
-from ..core.errors import BundleError, ConfigError, InstructionError
+from ..core.errors import BundleError, ConfigError, InstructionError, PluginError
 from ..core.model import Network
 from ..core.outputs import Output
 from ..core.packing import MARK_LOSS
@@ -20,6 +20,7 @@ from ..core.parts import PortSpec, port_table
 from ..core.plan import Part, Plan
 from ..core.reader import Reader, make_reader
 from ..core.seeding import mix
+from ..core.senses import with_senses
 from ..plugins.manager import installed
 from .binding import Bound, bind, check_first_rows
 from .mixture import Mixture, mixture_of
@@ -59,7 +60,7 @@ class Model:
         self.backbone, self.backbone_name = backbone, backbone_name
         self.table = tuple(table)
         self.tokenizer = tokenizer
-        self.catalog = catalog
+        self.catalog = with_senses(catalog, backbone.senses())
         self.plans = dict(plans)
         self.network = self._make({spec.name for spec in table} if loaded else set())
         self._bounds: dict[int, Bound] = {}
@@ -100,10 +101,10 @@ class Model:
             PluginError: an unknown backbone or a part that is not installed.
         """
         mixture = mixture_of(tasks)
-        parts = catalog or installed()
-        declaration = resolve_backbone(backbone, parts)
+        declaration = resolve_backbone(backbone, catalog or installed())
+        parts = with_senses(catalog or installed(), declaration.senses())
         judge_context(mixture, backbone, parts)
-        bounds = {id(task): bind(task) for task in mixture}
+        bounds = {id(task): bind(task, parts) for task in mixture}
         tool = tokenizer_for(tokenizer, list(bounds.values()), parts)
         plans = {task.name: bounds[id(task)].plan for task in mixture}
         table = port_table(plans.values(), parts)
@@ -120,7 +121,7 @@ class Model:
     def adopt(self, tasks: Mixture | Task | Iterable[Task], *, seed: int = 0) -> None:
         """Make ready for more tasks: new ports and losses are added, what is there keeps its weights."""
         mixture = mixture_of(tasks)
-        judge_context(mixture, self.backbone_name, self.catalog)
+        judge_context(mixture, self._judged(), self.catalog)
         plans = self.plans | {task.name: self.bound(task).plan for task in mixture}
         table = port_table(plans.values(), self.catalog, known=self.table)
         for task in mixture:
@@ -136,6 +137,14 @@ class Model:
             self.network = self._make({spec.name for spec in old.table}).to(device)
         _copy_weights(old, self.network)
 
+    def _judged(self) -> str | Backbone:
+        """The backbone under the name that it was asked for, where that name still makes it."""
+        try:
+            named = resolve_backbone(self.backbone_name, self.catalog)
+        except (ConfigError, PluginError):
+            return self.backbone
+        return self.backbone_name if named == self.backbone else self.backbone
+
     def take(self, state: Mapping[str, torch.Tensor]) -> None:
         """Make the network anew with these weights, as after training with sharded ones."""
         self.network = self._make({spec.name for spec in self.table})
@@ -149,7 +158,7 @@ class Model:
     def bound(self, task: Task) -> Bound:
         """The task with its data opened, once."""
         if id(task) not in self._bounds:
-            self._bounds[id(task)] = bind(task)
+            self._bounds[id(task)] = bind(task, self.catalog)
         return self._bounds[id(task)]
 
     def reader(self, bound: Bound) -> Reader:
@@ -168,6 +177,7 @@ class Model:
             table=self.table,
             tokenizer=self.tokenizer,
             context=self.backbone.context(),
+            frame=self.backbone.frame(),
         )
 
     def objective_keys(self) -> set[str]:
@@ -270,7 +280,7 @@ def losses_of(plans: Iterable[Plan]) -> list[Part]:
     return list(dict.fromkeys(parts))
 
 
-def judge_context(mixture: Mixture, backbone: str, catalog: Catalog) -> None:
+def judge_context(mixture: Mixture, backbone: str | Backbone, catalog: Catalog) -> None:
     """Refuse tasks that cannot fit the backbone's context.
 
     Raises:
@@ -290,6 +300,7 @@ def _check_rows(bound: Bound, table: tuple[PortSpec, ...], tokenizer: Any, backb
         table=table,
         tokenizer=tokenizer,
         context=backbone.context(),
+        frame=backbone.frame(),
     )
     check_first_rows(bound, reader)
 

@@ -25,7 +25,7 @@ from ..core.port import Port
 from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
 from .binding import note_place
-from .forcing import ALL, answer_room, continued, continued_step, end_of, forced, forced_step, opening, rows_of
+from .forcing import ALL, answer_room, continued, continued_step, end_of, forced, forced_step, opened, opening, rows_of
 from .guiding import Negative, is_guided, known_values, negative_of, shadow_examples
 from .ledger import Failure
 from .searching import make_searches
@@ -83,8 +83,12 @@ class Predictor:
         self.slots = reader.wordings[0].slots
         self.rooms: dict[int, int] = {}
         self.given: dict[int, dict[int, Given]] = {}
+        self.framing = reader.framing(0)
+        self.lead: tuple[Forced, ...] = ()
         if self.wording.arrow == "->":
             self.program = self._program()
+            if self.framing is not None:
+                self.program, self.lead = self.program.going_on(reader.prompts.kind)
 
     def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Output | None]:
         """One output per row, in order; None for a row that was skipped.
@@ -97,7 +101,11 @@ class Predictor:
         for number, row in enumerate(rows):
             try:
                 given = {} if self.wording.arrow == "<->" else self._given(row)
-                examples[number], self.given[number] = self._example(row, number), given
+                example = self._example(row, number)
+                if self.framing is not None and self.wording.arrow == "->":
+                    lead = [(step, given.pop(step.key)) for step in self.lead]
+                    example, given[self.program.first] = opened(example, lead, self.framing, self.reader.prompts)
+                examples[number], self.given[number] = example, given
             except DataError as cause:
                 if self.on_error != "skip":
                     raise note_place(DataError(f"row {number}: {cause}"), self.reader.plan) from cause

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..core.backbone import Backbone
 from ..core.catalog import Catalog
 from ..core.errors import Diagnostic
 from ..core.plan import Plan
@@ -15,13 +16,13 @@ from ..plugins.manager import installed
 Text = str | Sequence[str] | Instruction
 
 
-def check(text: Text, *, catalog: Catalog | None = None, backbone: str | None = None) -> list[Diagnostic]:
+def check(text: Text, *, catalog: Catalog | None = None, backbone: str | Backbone | None = None) -> list[Diagnostic]:
     """All findings about an instruction, errors first; an empty list means that it is well formed.
 
     Args:
         text: the instruction, or a list of alternative wordings.
         catalog: the parts it may name; by default those of the installed packages.
-        backbone: judge the budgets against this backbone's context too.
+        backbone: judge the budgets against this backbone's context too; its name, or its declaration.
 
     >>> [d.code for d in check("[IMGE:img] what is it? -> [TEXT:cap]")]
     ['OL103']
@@ -29,7 +30,7 @@ def check(text: Text, *, catalog: Catalog | None = None, backbone: str | None = 
     return compiler.check(text, catalog=catalog or installed(), backbone=backbone)
 
 
-def compile(text: Text, *, catalog: Catalog | None = None, backbone: str | None = None) -> Plan:
+def compile(text: Text, *, catalog: Catalog | None = None, backbone: str | Backbone | None = None) -> Plan:
     """The plan of an instruction, every name resolved.
 
     Args:

@@ -70,6 +70,15 @@ class TextCodec:
             labels={"tokens": np.append(clean, end)},
         )
 
+    def marked(self, text: str) -> Encoded:
+        """A frame's text, in which what spells a special token is that token.
+
+        Raises:
+            ValueError: a special token that the tokenizer lacks.
+        """
+        ids = self.tokenizer.marked(text)
+        return Encoded(rows=len(ids), tensors={"tokens": ids})
+
     def lead(self, raw: Any, reading: Reading) -> str:
         """The text itself: a database looks for its words among its cells."""
         return str(raw)

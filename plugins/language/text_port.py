@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,7 +14,8 @@ DEVIATION = 0.02
 
 
 class TextPort(Port):
-    """Tokens to embeddings, hidden states to logits over the tokenizer's vocabulary, with tied weights.
+    """Tokens to embeddings, hidden states to logits over the tokenizer's vocabulary, with tied weights unless
+    `untie` parts them.
 
     >>> import torch
     >>> from omniline.plugins.language.tokenizer import ByteTokenizer
@@ -28,6 +30,18 @@ class TextPort(Port):
         self.end = tokenizer.end
         self.embedding = nn.Embedding(tokenizer.vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=DEVIATION)
+        self.output: nn.Linear | None = None
+
+    def untie(self) -> None:
+        """Give the output layer a table of its own, equal to the embeddings at first."""
+        self.output = nn.Linear(self.embedding.embedding_dim, self.vocabulary, bias=False)
+        with torch.no_grad():
+            self.output.weight.copy_(self.embedding.weight)
+
+    @property
+    def rows(self) -> Tensor:
+        """The output layer's weights [vocabulary, width]."""
+        return self.embedding.weight if self.output is None else self.output.weight
 
     def embed(self, **tensors: Tensor) -> Tensor:
         """Embeddings [n, width] of `tokens` int64 [n]."""
@@ -35,7 +49,7 @@ class TextPort(Port):
 
     def project(self, hidden: Tensor) -> Tensor:
         """Logits [n, vocabulary]."""
-        return F.linear(hidden, self.embedding.weight)
+        return F.linear(hidden, self.rows)
 
     def head(self) -> Head:
-        return Head(self.embedding.weight, None)
+        return Head(self.rows, None)

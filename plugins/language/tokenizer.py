@@ -8,6 +8,7 @@ measured, encoded and often stands on both sides of an instruction.
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -23,6 +24,7 @@ from .pieces import WORD, PieceTable, load_pieces, piece_table, splits_at_blanks
 Ids = NDArray[np.int64]
 T = TypeVar("T")
 FORMAT = 1
+MARKED = re.compile(r"(<\|[^<>|\s]+\|>|<s>|</s>)")
 REMEMBERED = 1 << 20
 """Characters of text whose tokens are remembered, at most twice over."""
 
@@ -103,6 +105,23 @@ class Tokenizer(ABC):
     def special(self, name: str) -> int | None:
         """The id of a mark that no text is cut into, such as "<|im_start|>"; None when there is none of that name."""
         return None
+
+    def marked(self, text: str) -> Ids:
+        """The ids of a text in which `<|name|>` is a mark of the tokenizer.
+
+        Raises:
+            ValueError: it has no such mark.
+        """
+        found: list[Ids] = []
+        for part in MARKED.split(text):
+            if MARKED.fullmatch(part):
+                id = self.special(part)
+                if id is None:
+                    raise ValueError(f"the tokenizer must have the special token `{part}`, but has no such token")
+                found.append(np.array([id], dtype=np.int64))
+            elif part:
+                found.append(self.array(part))
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without marks.

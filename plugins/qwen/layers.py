@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...core.cache import Step
 from ...core.layers import Linear, RMSNorm, dropout
-from ...core.layout import Layout
+from ...core.layout import Layout, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,8 @@ class Shape:
     attention_dropout: float
     qk_norm: bool
     qkv_bias: bool
+    norm_eps: float
+    view: View
 
 
 class Turn(NamedTuple):
@@ -55,7 +57,7 @@ def rotate(x: Tensor, by: Turn) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Attention with a prefix mask, rotary places and shared key heads."""
+    """Attention of the joined view, rotary places and shared key heads."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -64,8 +66,8 @@ class Attention(nn.Module):
         self.k = Linear(shape.width, shape.key_heads * shape.head_size, bias=shape.qkv_bias)
         self.v = Linear(shape.width, shape.key_heads * shape.head_size, bias=shape.qkv_bias)
         self.out = Linear(shape.heads * shape.head_size, shape.width, bias=False)
-        self.q_norm = RMSNorm(shape.head_size) if shape.qk_norm else None
-        self.k_norm = RMSNorm(shape.head_size) if shape.qk_norm else None
+        self.q_norm = RMSNorm(shape.head_size, shape.norm_eps) if shape.qk_norm else None
+        self.k_norm = RMSNorm(shape.head_size, shape.norm_eps) if shape.qk_norm else None
 
     def project(self, x: Tensor, by: Turn) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [..., heads, head size] of rows [..., width], places applied."""
@@ -80,7 +82,7 @@ class Attention(nn.Module):
         """Rows [joined rows, width], and their keys and values."""
         q, k, v = self.project(x, by)
         drop = self.shape.attention_dropout if self.training else 0.0
-        return self.out(layout.attend(q, k, v, "joined", None, drop).flatten(-2)), (k, v)
+        return self.out(layout.attend(q, k, v, self.shape.view, None, drop).flatten(-2)), (k, v)
 
     def step(self, x: Tensor, step: Step, layer: int, by: Turn) -> Tensor:
         """New rows [slots, count, width] towards all that their streams have."""
@@ -94,9 +96,9 @@ class DecoderLayer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.dropout = shape.dropout
-        self.attention_in = RMSNorm(shape.width)
+        self.attention_in = RMSNorm(shape.width, shape.norm_eps)
         self.attention = Attention(shape)
-        self.ffn_in = RMSNorm(shape.width)
+        self.ffn_in = RMSNorm(shape.width, shape.norm_eps)
         self.gate = Linear(shape.width, shape.ffn, bias=False)
         self.up = Linear(shape.width, shape.ffn, bias=False)
         self.down = Linear(shape.ffn, shape.width, bias=False)

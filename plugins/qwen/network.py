@@ -1,4 +1,4 @@
-"""The decoder-only network: source and target in one stack, the source seen both ways, the target causally."""
+"""The decoder-only network: source and target in one stack; the source is seen both ways or causally."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .layers import DecoderLayer, Shape, Turn, turn
 
 class DecoderNetwork(nn.Module):
     """See the settings of `plugins.qwen.plugin.DecoderOnly`; `kinds` is how many ports the model has.
+
+    `outside` are the settings that concern what stands around the network.
 
     Raises:
         ValueError: the heads do not divide the width, or the key heads the heads, or a head's size is odd.
@@ -37,7 +39,11 @@ class DecoderNetwork(nn.Module):
         attention_dropout: float = 0.0,
         qk_norm: bool = False,
         qkv_bias: bool = False,
+        norm_eps: float = 1e-6,
+        prefix: str = "both",
+        typed: bool = True,
         checkpoint: bool = False,
+        **outside: Any,
     ) -> None:
         super().__init__()
         size = head_size if head_size is not None else _head_size(width, heads)
@@ -57,10 +63,12 @@ class DecoderNetwork(nn.Module):
             attention_dropout=attention_dropout,
             qk_norm=qk_norm,
             qkv_bias=qkv_bias,
+            norm_eps=norm_eps,
+            view="joined" if prefix == "both" else "causal",
         )
-        self.kind = nn.Parameter(torch.zeros(kinds, width))
+        self.kind = nn.Parameter(torch.zeros(kinds, width)) if typed else None
         self.layers = nn.ModuleList(DecoderLayer(shape) for _ in range(layers))
-        self.norm = RMSNorm(width)
+        self.norm = RMSNorm(width, norm_eps)
         self.apply(_initialise)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
@@ -94,9 +102,9 @@ class DecoderNetwork(nn.Module):
         step = cache.begin(rows)
         sizes = zip(cache.source_lengths, step.fed, step.counts, strict=True)
         self._fits(max((sum(size) for size in sizes), default=0))
-        first = torch.tensor(cache.source_lengths, dtype=torch.long, device=step.x.device)
+        first = torch.tensor(cache.source_ends, dtype=torch.long, device=step.x.device)
         by = turn(step.places + first[:, None], self.head_size, self.rope_base)
-        hidden = step.x + self._kinds(step.kinds.flatten()).view(step.x.shape)
+        hidden = self._typed(step.x, step.kinds)
         for number, layer in enumerate(self._layers()):
             hidden = layer.step(hidden, step, number, by)
         return step.finish(self.norm(hidden))
@@ -104,7 +112,7 @@ class DecoderNetwork(nn.Module):
     def _read(self, x: Tensor, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """Hidden states in the joined order, and each layer's keys and values."""
         self._fits(layout.joined.longest)
-        rows = x + self._kinds(layout.kinds.to(x.device))
+        rows = self._typed(x, layout.kinds)
         hidden = dropout(layout.join(rows) if layout.rows else rows, self.dropout, self.training)
         by = turn(layout.joined.index.to(x.device), self.head_size, self.rope_base)
         memory = []
@@ -118,8 +126,11 @@ class DecoderNetwork(nn.Module):
             return rerun(layer, x, layout, by)
         return layer(x, layout, by)
 
-    def _kinds(self, kinds: Tensor) -> Tensor:
-        return self.kind.index_select(0, kinds)
+    def _typed(self, x: Tensor, kinds: Tensor) -> Tensor:
+        """Rows [..., width] with what tells the port that made each."""
+        if self.kind is None:
+            return x
+        return x + self.kind.index_select(0, kinds.to(x.device).flatten()).view(x.shape)
 
     def _layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]

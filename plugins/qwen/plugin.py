@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from ...core.backbone import Backbone
+from ...core.errors import ConfigError
+from ...core.frame import Frame
 from ...core.settings import setting
 from ..hookspecs import hookimpl
 
@@ -13,6 +16,16 @@ Size = dict[str, int | float | bool | str]
 
 def _size(width: int, heads: int, shared: int, ffn: int, layers: int) -> Size:
     return {"width": width, "heads": heads, "key_heads": shared, "ffn": ffn, "layers": layers}
+
+
+SEEN = ("<|vision_start|>", "<|vision_end|>")
+SEEN_OMNI, HEARD_OMNI = ("<|vision_bos|>", "<|vision_eos|>"), ("<|audio_bos|>", "<|audio_eos|>")
+MEDIA: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "bare": {},
+    "vl": {"IMAGE": SEEN, "VIDEO": SEEN},
+    "omni": {"IMAGE": SEEN_OMNI, "VIDEO": SEEN_OMNI, "AUDIO": HEARD_OMNI},
+}
+"""The marks that stand around a picture, a clip or a sound, as the families write them."""
 
 
 class DecoderOnly(Backbone):
@@ -40,7 +53,51 @@ class DecoderOnly(Backbone):
     attention_dropout: float = setting(0.0, at_least=0, at_most=0.99, help="share of attention to drop in training")
     qk_norm: bool = setting(False, help="RMSNorm of each head's queries and keys")
     qkv_bias: bool = setting(False, help="biases in the projections to queries, keys and values")
+    norm_eps: float = setting(1e-6, at_least=0, help="what keeps RMSNorm from dividing by zero")
+    prefix: Literal["both", "causal"] = setting("both", help="how the source sees itself: both ways, or looking back")
+    typed: bool = setting(True, help="add to each token what tells the kind of its slot")
+    untied: bool = setting(False, help="an output layer over words apart from their embeddings")
+    marks: Literal["learned", "plain", "chatml"] = setting(
+        "learned", help="what stands around source and target: a mark of the model's own, nothing, or chat turns"
+    )
+    system: str = setting("", help="with `marks=chatml`, what the system says first; empty for no such turn")
+    opening: str = setting("<|endoftext|>", help="the token that a target without a source goes on from")
+    media: Literal["bare", "vl", "omni"] = setting(
+        "bare", help="with marks not learned, whose marks stand around media"
+    )
+    brings: tuple[str, ...] = setting(
+        (), help="adapters that serve their modalities by default, with settings after `;`"
+    )
     checkpoint: bool = setting(False, help="recompute layers in the backward pass instead of keeping them")
+
+    def __post_init__(self) -> None:
+        if self.marks != "learned" and self.prefix == "both":
+            raise ConfigError(
+                "`prefix` must be `causal` where `marks` are not learned: such a backbone was pretrained looking back"
+            )
+
+    def frame(self) -> Frame | None:
+        """Nothing for learned marks, else the turns and marks that it was pretrained with."""
+        if self.marks == "learned":
+            return None
+        around = MEDIA[self.media]
+        if self.marks == "plain":
+            return Frame(start=self.opening, around=around)
+        system = f"<|im_start|>system\n{self.system}<|im_end|>\n" if self.system else ""
+        return Frame(
+            before=f"{system}<|im_start|>user\n",
+            between="<|im_end|>\n<|im_start|>assistant\n",
+            start=self.opening,
+            around=around,
+        )
+
+    def senses(self) -> tuple[str, ...]:
+        """What `brings` lists."""
+        return tuple(sense.replace(";", ",") for sense in self.brings)
+
+    def tied(self) -> bool:
+        """Whether `untied` is not set."""
+        return not self.untied
 
     def context(self) -> int:
         """The most tokens of source and target together."""

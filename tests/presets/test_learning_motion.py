@@ -39,7 +39,6 @@ def test_text_to_motion(learn, mean_pose):
     )
     assert learned.last < 0.4 * learned.first
     assert learned.values["bvh_frames/motion_place"] < 0.8 * learned.trivial["bvh_frames/motion_place"]
-    import time; print("LEARNED", time.process_time(), learned.first, learned.last, learned.values, learned.trivial, learned.seconds)
 
 
 def test_motion_inbetweening(learn, mean_pose):
@@ -54,7 +53,7 @@ def test_motion_inbetweening(learn, mean_pose):
         **rows("motion_inbetweening", "train", moves=FEW),
         **rows("motion_inbetweening", "valid", moves=FEW),
     )
-    import time; print("LEARNED", time.process_time(), learned.first, learned.last, learned.values, learned.trivial, learned.seconds)
+
     assert learned.last < 0.5 * learned.first
     assert learned.values["bvh_frames/motion_place"] < 0.5 * learned.trivial["bvh_frames/motion_place"]
 
@@ -69,6 +68,6 @@ def test_motion_captioning(learn):
         **rows("motion_captioning", "train", moves=FEW),
         **rows("motion_captioning", "valid", moves=FEW),
     )
-    import time; print("LEARNED", time.process_time(), learned.first, learned.last, learned.values, learned.trivial, learned.seconds)
+
     assert learned.last < 0.3 * learned.first
     assert learned.values["text/rouge_l"] > learned.trivial["text/rouge_l"] + 0.15
