@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..core.codec import FORCED, Encoded, Reading
+from ..core.codec import FORCED, Reading
 from ..core.conversing import continues
-from ..core.encoding import Prompts, SlotReader
+from ..core.encoding import SlotReader
 from ..core.errors import DataError
 from ..core.example import Example, Piece, Stream
-from ..core.framing import Framing
 from ..core.generation import Answer
 from ..core.generation_given import leaves, parts_of, value_at
 from ..core.generation_program import Decode, Forced, Given
+from ..core.reader import Reader
 from ..core.rows import is_absent, is_list, missing_column, read_path
 
 ALL = 1 << 20
@@ -102,24 +102,26 @@ def _opening(value: Any, reader: SlotReader, depth: int, limit: int) -> Given:
     return found
 
 
-def opened(
-    example: Example, lead: Sequence[tuple[Forced, Given]], framing: Framing, prompts: Prompts
-) -> tuple[Example, Encoded]:
-    """An example within a frame, with all that is given before its first answer, and the token that this goes on from.
+def opened(example: Example, lead: Sequence[Forced], given: dict[int, Given], *, key: int, reader: Reader) -> Example:
+    """An example within a frame, with all that is given before its first answer but the token that this goes on from.
 
     Args:
         example: its source side.
-        lead: what is given of its target side.
-        framing: the frame.
-        prompts: what writes marks.
+        lead: the steps that give.
+        given: their values, which are taken away; the token to go on from is put in under `key`.
+        key: see `Program.first`.
+        reader: what read the row.
     """
+    framing, prompts = reader.framing(0), reader.prompts
+    assert framing is not None
     pieces: list[Piece] = []
-    for step, value in lead:
-        own = [Piece(kind, part, FORCED) for kind, part in parts_of(value_at(value, ()), step)]
+    for step in lead:
+        own = [Piece(kind, part, FORCED) for kind, part in parts_of(value_at(given.pop(step.key), ()), step)]
         modality = framing.reader.slots[step.key].slot.modality if step.key >= 0 else ""
         pieces += framing.given(own, modality, prompts)
     source, first = framing.opened(example.streams[0].source, pieces, prompts)
-    return replace(example, streams=(Stream(source, []),)), first.encoded
+    given[key] = first.encoded
+    return replace(example, streams=(Stream(source, []),))
 
 
 def continued(answer: Any, value: Any, reader: SlotReader, depth: int, decode: Callable[[Answer], Any]) -> Any:

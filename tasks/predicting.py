@@ -87,8 +87,8 @@ class Predictor:
         self.lead: tuple[Forced, ...] = ()
         if self.wording.arrow == "->":
             self.program = self._program()
-            if self.framing is not None:
-                self.program, self.lead = self.program.going_on(reader.prompts.kind)
+        if self.wording.arrow == "->" and self.framing is not None:
+            self.program, self.lead = self.program.going_on(reader.prompts.kind)
 
     def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Output | None]:
         """One output per row, in order; None for a row that was skipped.
@@ -103,8 +103,7 @@ class Predictor:
                 given = {} if self.wording.arrow == "<->" else self._given(row)
                 example = self._example(row, number)
                 if self.framing is not None and self.wording.arrow == "->":
-                    lead = [(step, given.pop(step.key)) for step in self.lead]
-                    example, given[self.program.first] = opened(example, lead, self.framing, self.reader.prompts)
+                    example = opened(example, self.lead, given, key=self.program.first, reader=self.reader)
                 examples[number], self.given[number] = example, given
             except DataError as cause:
                 if self.on_error != "skip":
