@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.cache import Step
 from ...core.layers import Linear, RMSNorm, dropout
 from ...core.layout import Layout, View
+from .rotary import Turn, rotate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,31 +28,6 @@ class Shape:
     qkv_bias: bool
     norm_eps: float
     view: View
-
-
-class Turn(NamedTuple):
-    """Cosines and sines [..., 1, head size / 2] of each row's rotation."""
-
-    cos: Tensor
-    sin: Tensor
-
-
-def turn(places: Tensor, size: int, base: float) -> Turn:
-    """Rotations of rows at running indexes `places` [...] (rotary embedding, Su et al., 2021).
-
-    >>> turn(torch.tensor([0]), 4, 10_000.0).cos.flatten().tolist()
-    [1.0, 1.0]
-    """
-    speed = base ** (-torch.arange(0, size, 2, device=places.device, dtype=torch.float32) / size)
-    angle = places[..., None, None].float() * speed
-    return Turn(angle.cos(), angle.sin())
-
-
-def rotate(x: Tensor, by: Turn) -> Tensor:
-    """Rows [..., heads, head size] turned: the halves of a head are the two coordinates."""
-    first, second = x.chunk(2, -1)
-    cos, sin = by.cos.to(x.dtype), by.sin.to(x.dtype)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
 
 
 class Attention(nn.Module):

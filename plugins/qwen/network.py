@@ -11,7 +11,8 @@ from ...core.cache import StreamCache
 from ...core.layers import Linear, RMSNorm, dropout, rerun
 from ...core.layout import Layout
 from ...core.networks import Cache, NewRows
-from .layers import DecoderLayer, Shape, Turn, turn
+from .layers import DecoderLayer, Shape
+from .rotary import Rotary, Turn, turn
 
 
 class DecoderNetwork(nn.Module):
@@ -51,7 +52,8 @@ class DecoderNetwork(nn.Module):
             raise ValueError(f"the key heads must divide the heads, but are {key_heads} for {heads}")
         if size % 2:
             raise ValueError(f"a head's size must be even, but is {size}")
-        self.width, self.positions, self.head_size, self.rope_base = width, positions, size, rope_base
+        self.width, self.positions, self.head_size = width, positions, size
+        self.rotary = Rotary(size=size, base=rope_base)
         self.dropout, self.checkpoint = dropout, checkpoint
         shape = Shape(
             width=width,
@@ -103,7 +105,7 @@ class DecoderNetwork(nn.Module):
         sizes = zip(cache.source_lengths, step.fed, step.counts, strict=True)
         self._fits(max((sum(size) for size in sizes), default=0))
         first = torch.tensor(cache.source_ends, dtype=torch.long, device=step.x.device)
-        by = turn(step.places + first[:, None], self.head_size, self.rope_base)
+        by = turn(step.places + first[:, None], self.rotary)
         hidden = self._typed(step.x, step.kinds)
         for number, layer in enumerate(self._layers()):
             hidden = layer.step(hidden, step, number, by)
@@ -114,7 +116,7 @@ class DecoderNetwork(nn.Module):
         self._fits(layout.joined.longest)
         rows = self._typed(x, layout.kinds)
         hidden = dropout(layout.join(rows) if layout.rows else rows, self.dropout, self.training)
-        by = turn(layout.joined.index.to(x.device), self.head_size, self.rope_base)
+        by = turn(layout.joined.index.to(x.device), self.rotary)
         memory = []
         for layer in self._layers():
             hidden, own = self._run(layer, hidden, layout, by)

@@ -1,4 +1,4 @@
-"""Rotary places: how fast each pair of a head turns, how that is stretched for long contexts, and the turning itself."""
+"""Rotary places: how fast each pair of a head turns, how that is stretched for long contexts, and the turning."""
 
 from __future__ import annotations
 
