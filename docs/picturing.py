@@ -140,7 +140,7 @@ class Page:
 def opened(value: Any, modality: str) -> Any:
     """What a row holds, as a value that can be shown: paths, bytes and arrays are opened as the slot would."""
     if modality == "IMAGE" and not isinstance(value, Image.Image | list):
-        from omniline.plugins.vision.pictures import open_picture
+        from omniline.core.opening.pictures import open_picture
 
         return open_picture(value)
     if modality == "AUDIO" and not hasattr(value, "samples"):
@@ -152,8 +152,8 @@ def opened(value: Any, modality: str) -> Any:
         return Audio(np.concatenate(blocks), sound.rate)
     if modality == "VIDEO" and not hasattr(value, "fps"):
         from omniline.core.codec import Reading
+        from omniline.core.opening.video_clip import VideoClip
         from omniline.plugins.vision.video import VideoCodec
-        from omniline.plugins.vision.video_clip import VideoClip
 
         codec = VideoCodec(max_frames=FRAMES, size=SIDE, patch=2, mode="fit")
         span = codec.lead(value, Reading(mode="predict"))

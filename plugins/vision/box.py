@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...core.codec import FORCED, Encoded, Reading
+from ...core.opening.boxes import Format, Notation, Unit, read_box
 from ...core.port import Head, Port
-from .box_notation import Format, Notation, Unit, read_box
-from .view import Corners, View
+from ...core.view import Corners, View
 
 DEVIATION = 0.02
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from ...core.codec import Encoded, Reading
 from ...core.layers import Linear
+from ...core.opening.boxes import Format, Unit
 from ...core.port import Port
+from ...core.view import Corners
 from .box import FollowingCodec, roles_of, waves
-from .box_notation import Format, Unit
-from .view import Corners
 
 WAVES = 32
 

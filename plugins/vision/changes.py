@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
-from .view import SAME, Corners, Matrix, Size, after, inverse
+from ...core.view import SAME, Corners, Matrix, Size, after, inverse
 
 GREY = 128
 """What lies outside of a picture that was moved: about 0 once scaled."""

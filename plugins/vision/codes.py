@@ -20,12 +20,12 @@ from torch.nn import functional as F
 from ...core.codec import Encoded, Reading
 from ...core.layers import Linear
 from ...core.port import Head, Port
+from ...core.view import View
 from .codes_loading import load_tokenizer
 from .codes_network import ImageTokenizer, Quantiser, scaled
 from .framing import Framing
 from .video import clip_patches
 from .video_sampling import spots_of
-from .view import View
 
 DEVIATION = 0.02
 WAVES = 8

@@ -11,12 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from ...core.codec import Encoded, Reading
+from ...core.opening.video_clip import VideoClip
+from ...core.opening.video_footage import Frames
+from ...core.opening.video_reading import RATE, Opened, open_clip
 from ...core.timespan import TimeSpan
 from .codes import encoded
 from .framing import Mode
-from .video_clip import VideoClip
-from .video_footage import Frames
-from .video_reading import RATE, Opened, open_clip
 from .video_sampling import ClipFraming
 
 How = Literal["fps", "uniform"]

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torchvision.utils import draw_bounding_boxes
 
-from .box_notation import Format, Notation, Unit
-from .pictures import open_picture
-from .view import View
+from ...core.opening.boxes import Format, Notation, Unit
+from ...core.opening.pictures import open_picture
+from ...core.view import View
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
 """One a name, in the order in which names first occur."""

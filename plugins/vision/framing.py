@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...core.codec import Reading
+from ...core.opening.pictures import open_picture, picture_size
+from ...core.view import MIRROR, Corners, Size, View, after, magnified
 from .changes import GREY, Change, changed, draw_part, draw_shades, draw_strong, move_of
-from .pictures import open_picture, picture_size
-from .view import MIRROR, Corners, Size, View, after, magnified
 
 Mode = Literal["square", "crop", "fit"]
 Augment = Literal["none", "colours", "light", "strong"]

@@ -14,8 +14,8 @@ from torch import Tensor
 from ...core.codec import Encoded, Reading
 from ...core.layers import Linear
 from ...core.port import Port
+from ...core.view import View
 from .framing import Augment, Framing, Mode, Pixels
-from .view import View
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 STATISTICS: Mapping[str, Statistics] = {

@@ -23,9 +23,9 @@ from ...core.near import nearest
 from ...core.port import Port
 from ...core.seeding import mix
 from ...core.settings import Value
+from ...core.view import View
 from .framing import Augment, Framing, Mode
 from .image import STATISTICS, Statistics, grid_of, refuse_decoding
-from .view import View
 
 
 class TimmCodec:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from ...core.codec import Encoded, Reading
+from ...core.opening.video_footage import Frames, Pixels, Size
+from ...core.opening.video_reading import RATE, open_clip
 from ...core.settings import Value
 from ...core.timespan import TimeSpan
 from .framing import Augment, Mode
-from .video_footage import Frames, Pixels, Size
-from .video_reading import RATE, open_clip
 from .video_sampling import ClipFraming, How, Sampling, spots_of
 
 

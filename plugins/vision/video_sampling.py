@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from ...core.codec import Reading
+from ...core.opening.video_footage import Footage, Pixels, Size
+from ...core.opening.video_reading import Opened
 from ...core.timespan import TimeSpan
 from .framing import Framing
-from .video_footage import Footage, Pixels, Size
-from .video_reading import Opened
 
 How = Literal["uniform", "fps", "clip"]
 SPARE = 1.25

@@ -13,14 +13,14 @@ from torchvision import tv_tensors
 
 from omniline.core.codec import FORCED, Reading
 from omniline.core.networks import LossRows
+from omniline.core.opening.boxes import Notation
 from omniline.core.port import Port
+from omniline.core.view import View
 from omniline.plugins.likelihood.boxes import BoxRegressionLoss
 from omniline.plugins.vision.box import BoxCodec, BoxPort
-from omniline.plugins.vision.box_notation import Notation
 from omniline.plugins.vision.box_values import BoxValuesCodec, BoxValuesPort
 from omniline.plugins.vision.drawing import draw_boxes
 from omniline.plugins.vision.framing import Framing
-from omniline.plugins.vision.view import View
 
 WIDE = View(size=(640, 480))
 HALF = (0.25, 0.5, 0.75, 1.0)

@@ -6,8 +6,8 @@ import torch
 
 import omniline as ol
 from omniline.core.codec import Reading
+from omniline.core.opening.video_clip import VideoClip
 from omniline.plugins.vision.codes_video import VideoCodesCodec
-from omniline.plugins.vision.video_clip import VideoClip
 
 BACKBONE = "ofa-tiny,width=32,heads=2,ffn=48,encoder_layers=1,decoder_layers=1,dropout=0"
 TINY = "max_frames=3,fps=2,size=8,codes=64,channels=16"

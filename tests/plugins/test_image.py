@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from omniline.core.codec import Reading
+from omniline.core.opening.pictures import open_picture, picture_size
 from omniline.plugins.vision.framing import GREY, Framing
 from omniline.plugins.vision.image import ImageCodec, ImagePort, patches_of
-from omniline.plugins.vision.pictures import open_picture, picture_size
 
 ORIENTATION = 0x0112
 

@@ -13,15 +13,15 @@ from torch.utils.data import DataLoader
 
 import omniline as ol
 from omniline.core.codec import Reading
+from omniline.core.opening.video_clip import VideoClip
+from omniline.core.opening.video_held import from_animation
+from omniline.core.opening.video_reading import open_clip
 from omniline.core.parts import port_table
 from omniline.core.timespan import TimeSpan
 from omniline.plugins.manager import installed
 from omniline.plugins.vision.framing import GREY
 from omniline.plugins.vision.plugin import TimmVideo, Video
 from omniline.plugins.vision.video import TimmVideoCodec, VideoCodec
-from omniline.plugins.vision.video_clip import VideoClip
-from omniline.plugins.vision.video_held import from_animation
-from omniline.plugins.vision.video_reading import open_clip
 from omniline.tasks.presets.placements import SAMPLES
 
 PLAIN = Reading(mode="predict")

@@ -14,14 +14,14 @@ from PIL import Image
 
 from omniline.core.codec import Reading
 from omniline.core.errors import PluginError
+from omniline.core.opening.video_av import AvFilm
+from omniline.core.opening.video_clip import VideoClip
+from omniline.core.opening.video_files import DecordFilm
+from omniline.core.opening.video_reading import open_clip
+from omniline.core.opening.video_whole import missing_bytes
 from omniline.core.timespan import TimeSpan
 from omniline.plugins.vision import video_files
 from omniline.plugins.vision.video import VideoCodec
-from omniline.plugins.vision.video_av import AvFilm
-from omniline.plugins.vision.video_clip import VideoClip
-from omniline.plugins.vision.video_files import DecordFilm
-from omniline.plugins.vision.video_reading import open_clip
-from omniline.plugins.vision.video_whole import missing_bytes
 
 TICKS = Fraction(1, 1000)
 CODECS = {".avi": "mpeg4", ".webm": "libvpx-vp9", ".gif": "gif", ".3gp": "mpeg4"}
@@ -298,7 +298,7 @@ def test_a_folder_of_frames(tmp_path):
 
 
 def test_absurd_frames_are_refused(films, monkeypatch):
-    monkeypatch.setattr("omniline.plugins.vision.video_footage.MOST_PIXELS", 3000)
+    monkeypatch.setattr("omniline.core.opening.video_footage.MOST_PIXELS", 3000)
     with pytest.raises(ValueError, match=r"between 1 and 3,000 pixels, but its header says 64 x 48"):
         shown(films["mp4"])
 

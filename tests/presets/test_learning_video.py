@@ -98,7 +98,7 @@ def test_films_hold_the_same_clips(tmp_path):
     rows = FilmedEmoji("valid", 4, folder=tmp_path, size=48, frames=6)
     path = rows[2]["video"]
     assert path.endswith(".mp4") and len(list(tmp_path.iterdir())) == 1
-    from omniline.plugins.vision.video_reading import open_clip
+    from omniline.core.opening.video_reading import open_clip
 
     with open_clip(path) as clip:
         frames = clip.footage.frames([0.1, 0.9, 1.4], None, "bilinear").pixels

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from .view import Corners, View
+from ..view import Corners, View
 
 Format = Literal["xyxy", "xywh", "cxcywh"]
 Unit = Literal["relative", "pixels"]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...core.errors import PluginError
+from ..errors import PluginError
 from .video_av import AvFilm
 from .video_footage import SHORTEST, Frames, Header, Pixels, Size, Stamps, refuse_giant, shown_at
 from .video_whole import missing_bytes

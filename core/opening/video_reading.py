@@ -16,8 +16,8 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from PIL import Image
 
-from ...core.errors import PluginError
-from ...core.timespan import TimeSpan
+from ..errors import PluginError
+from ..timespan import TimeSpan
 from .video_files import FileFootage
 from .video_footage import Footage, named
 from .video_held import from_animation, from_array, from_folder, steady

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...core.errors import PluginError
+from ..errors import PluginError
 from .video_footage import Pixels
 
 ANIMATED = (".gif", ".webp", ".png")
