@@ -202,7 +202,11 @@ class RowEncoder:
         Raises:
             DataError: see `piece`.
         """
-        return [piece for place, item in enumerate(items) for piece in self._spread(item, place, side)]
+        return [piece for place, item in enumerate(items) for piece in self._on_clock(item, place, side)]
+
+    def _on_clock(self, item: Item, place: int, side: Side) -> list[Piece]:
+        found = self._spread(item, place, side)
+        return found if item.clock < 0 else [piece._replace(clock=item.clock) for piece in found]
 
     def _spread(self, item: Item, place: int, side: Side) -> list[Piece]:
         whole = self.piece(item, place, side)

@@ -23,7 +23,8 @@ class Piece(NamedTuple):
     """A run of rows made by one value, prompt or mark.
 
     `role` holds for all rows unless `encoded.roles` says otherwise; `slot` is the slot's index in its wording, -1 for
-    prompts and marks; `nodes` are the closed set's states before each row, global to the reader's `tries`.
+    prompts and marks; `nodes` are the closed set's states before each row, global to the reader's `tries`; pieces of one
+    `clock` stand side by side in time, see `Segment`.
     """
 
     kind: int
@@ -32,6 +33,7 @@ class Piece(NamedTuple):
     slot: int = -1
     nodes: np.ndarray | None = None
     trie: int = -1
+    clock: int = -1
 
 
 class Stream(NamedTuple):

@@ -20,6 +20,8 @@ class Frame:
         between: between source and target; empty when the target goes on where the source ends.
         start: what a target without a source goes on from.
         around: what stands before and behind a value that is read, by modality.
+        interleave: seconds of the pieces in which a value that is read and one synced to it take turns; 0 for one after
+            the other.
 
     >>> Frame(around={"IMAGE": ("<|vision_start|>", "<|vision_end|>")}).texts
     ('<|vision_start|>', '<|vision_end|>')
@@ -29,6 +31,7 @@ class Frame:
     between: str = ""
     start: str = ""
     around: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    interleave: float = 0.0
 
     @property
     def texts(self) -> tuple[str, ...]:

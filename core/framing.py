@@ -15,6 +15,7 @@ from .encoding import Prompts, WordingReader
 from .errors import DataError
 from .example import Piece, Stream
 from .frame import Frame
+from .interleaving import pairs, synced, woven
 from .plan import Side
 from .sketch import START, Item
 
@@ -53,15 +54,25 @@ class Framing:
         )
 
     def _around(self, items: Sequence[Item], side: Side) -> Iterator[Item]:
-        for item in items:
-            slot = self.reader.slots[item.slot].slot if item.slot >= 0 else None
-            marks = self.frame.around.get(slot.modality) if slot and (side == "source" or slot.given) else None
-            if marks is None:
-                yield item
-                continue
-            yield marked(marks[0], item.group)
-            yield item
-            yield marked(marks[1], item.group)
+        slots, clock = self.reader.slots, 0
+        weaves = side == "source" and self.frame.interleave > 0
+        for run in pairs(items, lambda a, b: weaves and synced(a, b, slots)):
+            marks = [self._marks(item, side) for item in run]
+            opening = [marked(before, run[0].group) for before, _ in marks if before]
+            closing = [marked(behind, run[0].group) for _, behind in reversed(marks) if behind]
+            for item in (*opening, *run, *closing):
+                yield item if len(run) == 1 else item._replace(clock=clock)
+            clock += len(run) - 1
+
+    def _marks(self, item: Item, side: Side) -> tuple[str, str]:
+        """What stands before and behind an item."""
+        slot = self.reader.slots[item.slot].slot if item.slot >= 0 else None
+        read = slot is not None and (side == "source" or slot.given)
+        return self.frame.around.get(slot.modality, ("", "")) if slot and read else ("", "")
+
+    def woven(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """The pieces of a side with synced values in turns, where the frame asks for it."""
+        return woven(pieces, self.frame.interleave) if self.frame.interleave else list(pieces)
 
     def go_on(self, stream: Stream, prompts: Prompts) -> Stream:
         """The stream whose target, where it opens with a mark, goes on from the source's last token instead."""
@@ -133,4 +144,4 @@ def last_token(pieces: Sequence[Piece], kind: int) -> tuple[list[Piece], Piece |
         roles=None if roles is None else roles[:-1],
     )
     last = Encoded(rows=1, tensors={"tokens": tokens[-1:]})
-    return [*full[:-1], full[-1]._replace(encoded=rest)], Piece(kind, last, FORCED)
+    return [*full[:-1], full[-1]._replace(encoded=rest)], Piece(kind, last, FORCED, clock=full[-1].clock)

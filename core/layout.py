@@ -30,7 +30,9 @@ class Segment(NamedTuple):
     """A run of rows of one value or prompt.
 
     Port index, first row within its stream's part, rows, whether it has a grid (an image) rather than a running index
-    (text), and whether its rows see each other both ways on the target side too.
+    (text), and whether its rows see each other both ways on the target side too. Segments of one `clock` (-1 for none),
+    which follow each other, are of one recording: the marks before its values share a place, the values a start in time
+    by their grids, and the marks behind them a place.
     """
 
     kind: int
@@ -38,6 +40,7 @@ class Segment(NamedTuple):
     length: int
     gridded: bool
     mutual: bool = False
+    clock: int = -1
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,8 @@ class _Packer:
             roles[at:end] = piece.role if encoded.roles is None else _numpy(encoded.roles)
             if encoded.grid is not None:
                 grid[at:end] = _numpy(encoded.grid)
-            out.append(Segment(piece.kind, at - first, encoded.rows, encoded.grid is not None, encoded.mutual))
+            gridded = encoded.grid is not None
+            out.append(Segment(piece.kind, at - first, encoded.rows, gridded, encoded.mutual, piece.clock))
             self.values.setdefault(piece.kind, []).append(piece)
             self.places.setdefault(piece.kind, []).append((at, encoded.rows))
             at = end
@@ -198,17 +199,14 @@ class _Packer:
             wording = self.readers[example.id.task].plan.alternatives[example.wording]
             for objective in (o for o in wording.objectives if o.kind == "align"):
                 tokens = [p for p in stream.target if p.slot == objective.against]
-                at = source.starts[number]
-                for piece in stream.source:
-                    if piece.slot in objective.slots and tokens:
+                for slot, rows in _values(stream.source, source.starts[number]):
+                    if slot in objective.slots and tokens:
                         labels = _numpy(tokens[0].encoded.labels["tokens"])
-                        rows = np.arange(at, at + piece.encoded.rows)
-                        key = f"{example.id.task}/{wording.slots[piece.slot].name}"
+                        key = f"{example.id.task}/{wording.slots[slot].name}"
                         found.setdefault((tokens[0].kind, objective.loss), []).append(
                             (key, objective.weight, rows, labels)
                         )
                         self.counts[key] = self.counts.get(key, 0) + 1
-                    at += piece.encoded.rows
         for (kind, loss), items in found.items():
             keys = tuple(dict.fromkeys(item[0] for item in items))
             yield Alignment(
@@ -222,6 +220,16 @@ class _Packer:
                 key=torch.tensor([keys.index(item[0]) for item in items]),
                 weights=tuple({item[0]: item[1] for item in items}.values()),
             )
+
+
+def _values(pieces: Sequence[Piece], at: int) -> Iterable[tuple[int, np.ndarray[Any, Any]]]:
+    """The slot and the rows of each value of a side that starts at row `at`; one that was cut by time is one."""
+    found: dict[tuple[int, int], list[np.ndarray[Any, Any]]] = {}
+    for number, piece in enumerate(pieces):
+        rows = np.arange(at, at + piece.encoded.rows)
+        found.setdefault((piece.slot, piece.clock if piece.clock >= 0 else -1 - number), []).append(rows)
+        at += piece.encoded.rows
+    return [(slot, np.concatenate(rows)) for (slot, _), rows in found.items() if slot >= 0]
 
 
 def _predicting(objectives: tuple[Objective, ...], slot: int) -> Objective | None:

@@ -141,10 +141,12 @@ class Reader:
         laid = [encoder.beside({"source": sketch.source}).pieces(source, "source")]
         for target in sketch.targets:
             laid.append(encoder.beside({"source": sketch.source, "target": target}).pieces(target, "target"))
+        framing = self.framing(wording)
+        if framing is not None:
+            laid = [framing.woven(pieces) for pieces in laid]
         if reader.wording.arrow == "<->":
             return Example(id, wording, (Stream(laid[0], []), Stream(laid[1], [])))
         streams = [Stream(laid[0], target) for target in laid[1:]]
-        framing = self.framing(wording)
         if framing is not None:
             streams = [framing.go_on(stream, self.prompts) for stream in streams]
         return Example(id, wording, tuple(streams))

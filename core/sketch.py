@@ -22,7 +22,8 @@ START, CONTINUE, STOP = 0, 1, 2
 class Item(NamedTuple):
     """A place in one side: a prompt (`text`), a mark, or a value of a slot; `rows` it takes, `group` it repeats in.
 
-    A `marked` text is a frame's: special tokens that it spells are marks.
+    A `marked` text is a frame's: special tokens that it spells are marks. Items of one `clock` stand side by side in
+    time.
     """
 
     slot: int = -1
@@ -33,6 +34,7 @@ class Item(NamedTuple):
     rows: int = 1
     group: tuple[int, int] = (-1, -1)
     marked: bool = False
+    clock: int = -1
 
 
 @dataclass(frozen=True, slots=True)

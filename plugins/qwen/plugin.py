@@ -26,6 +26,8 @@ MEDIA: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "omni": {"IMAGE": SEEN_OMNI, "VIDEO": SEEN_OMNI, "AUDIO": HEARD_OMNI},
 }
 """The marks that stand around a picture, a clip or a sound, as the families write them."""
+TURNS = {"omni": 2.0}
+"""Seconds of the pieces in which a clip and the sound synced to it take turns, where a family does so."""
 
 
 class DecoderOnly(Backbone):
@@ -80,15 +82,16 @@ class DecoderOnly(Backbone):
         """Nothing for learned marks, else the turns and marks that it was pretrained with."""
         if self.marks == "learned":
             return None
-        around = MEDIA[self.media]
+        around, turns = MEDIA[self.media], TURNS.get(self.media, 0.0)
         if self.marks == "plain":
-            return Frame(start=self.opening, around=around)
+            return Frame(start=self.opening, around=around, interleave=turns)
         system = f"<|im_start|>system\n{self.system}<|im_end|>\n" if self.system else ""
         return Frame(
             before=f"{system}<|im_start|>user\n",
             between="<|im_end|>\n<|im_start|>assistant\n",
             start=self.opening,
             around=around,
+            interleave=turns,
         )
 
     def senses(self) -> tuple[str, ...]:
