@@ -23,8 +23,8 @@ class Piece(NamedTuple):
     """A run of rows made by one value, prompt or mark.
 
     `role` holds for all rows unless `encoded.roles` says otherwise; `slot` is the slot's index in its wording, -1 for
-    prompts and marks; `nodes` are the closed set's states before each row, global to the reader's `tries`; pieces of one
-    `clock` stand side by side in time, see `Segment`.
+    prompts and marks; `nodes` are the closed set's states before each row, global to the reader's `tries`. Pieces of
+    one `clock` stand side by side in time, see `Segment`.
     """
 
     kind: int
