@@ -14,8 +14,11 @@ from ...core.codec import FORCED, SUPERVISED, Encoded, Reading
 from ...core.conversing import Held
 from ...core.near import nearest
 from ...core.seeding import mix
+from .chat_answers import message_of, text_of
 from .chat_files import write_conversation
-from .chat_marks import Format, Marks, Stretch, Thinking, message_of, with_tools
+from .chat_marks import Marks, Stretch
+from .chat_order import apart, arranged
+from .chat_templates import TemplateName, Thinking, template_of
 from .chat_turns import Content, Message, Turn, messages_of, read_turns
 from .masking import Ids
 from .tokenizer import Tokenizer
@@ -36,8 +39,14 @@ class ChatCodec:
         held: what reads the kinds that may stand in turns, by modality; text needs none.
         holds: the setting behind `held`.
         train_on: "all" turns of the assistant are supervised, or its "last".
-        format: how turns are written.
-        thinking: "drop" leaves `<think> ... </think>` out of what the assistant says.
+        train_marks: supervised are also the marks that open and end every turn, and the new line behind it.
+        template: how turns are written.
+        system: what the system says where no system turn opens a conversation, instead of the template's words.
+        thinking: "on" is the template's own way with thoughts; "off" has the answer come without one; "keep" writes
+            those of all turns, "drop" none.
+
+    Raises:
+        ValueError: `thinking="off"` of a template that has no such mode.
     """
 
     def __init__(
@@ -47,12 +56,16 @@ class ChatCodec:
         held: Mapping[str, Held] | None = None,
         holds: Sequence[str] = ("text",),
         train_on: Literal["all", "last"] = "all",
-        format: Format = "chatml",
-        thinking: Thinking = "keep",
+        train_marks: bool = False,
+        template: TemplateName = "chatml",
+        system: str | None = None,
+        thinking: Thinking = "on",
     ) -> None:
         self.held = dict(held or {})
         self.train_on = train_on
-        self.marks = Marks(tokenizer, format=format, thinking=thinking)
+        self.template = template_of(template, thinking=thinking, system=system)
+        self.thinking = thinking
+        self.marks = Marks(tokenizer, self.template, muted=thinking == "off", edges=train_marks)
 
     @property
     def end(self) -> int:
@@ -61,9 +74,7 @@ class ChatCodec:
 
     def measure(self, raw: Any, reading: Reading) -> int:
         """The tokens of all turns; pictures and the like are measured, not read."""
-        messages, tools = messages_of(raw)
-        written = self._written(messages, tools)
-        rows = sum(self._size(one, reading) for one in written) - len(self.marks.between)
+        rows = sum(self._size(one, reading) for one in self._turns(self._arranged(*messages_of(raw))))
         return rows if reading.limit is None else min(rows, reading.limit)
 
     def encode(self, raw: Any, reading: Reading) -> Encoded:
@@ -73,11 +84,9 @@ class ChatCodec:
             TypeError, ValueError: no conversation, a kind that the slot does not hold, a part that cannot be read, or
                 a last exchange that exceeds the limit.
         """
-        messages, tools = messages_of(raw)
-        turns = with_tools(read_turns(messages), tools)
-        written = self._fitting(turns, self._turns(turns), reading, spare=-len(self.marks.between))
-        stretches = [one for number, turn in enumerate(written) for one in (*self._gap(number), *turn)]
-        return self._encoded(stretches, reading)
+        turns = self._arranged(*messages_of(raw))
+        written = self._fitting(turns, self._turns(turns), reading)
+        return self._encoded([one for turn in written for one in turn], reading)
 
     def opening(self, raw: Any, reading: Reading) -> Encoded:
         """All that comes before the answer: the turns up to the assistant's last, or all, and what opens its own.
@@ -86,15 +95,14 @@ class ChatCodec:
             TypeError, ValueError: see `encode`.
         """
         messages, tools = messages_of(raw)
-        turns = with_tools(read_turns(_asked(messages)), tools)
-        head = self.marks.head("assistant")
-        written = self._fitting(turns, self._turns(turns), reading, spare=len(head))
-        stretches = [one for turn in written for one in (*turn, *self._gap(1))]
-        return self._encoded([*stretches, Stretch(head)], replace(reading, side="source"))
+        turns = self._arranged(_asked(messages), tools)
+        head = self.marks.opening()
+        written = self._fitting(turns, self._turns(turns), reading, spare=self._size(head, reading))
+        return self._encoded([*(one for turn in written for one in turn), *head], replace(reading, side="source"))
 
     def decode(self, predicted: Mapping[str, torch.Tensor]) -> Message:
-        """What the assistant says, as a message."""
-        return message_of(self.marks.tokenizer.decode(predicted["tokens"].tolist()))
+        """What the assistant says, as a message: its content, and apart from it its thought and the tools it calls."""
+        return message_of(text_of(predicted["tokens"].tolist(), self.marks.tokenizer))
 
     def continued(self, raw: Any, found: Message) -> list[Message]:
         """The conversation with the message that was found in place of the assistant's last, or behind the rest."""
@@ -108,22 +116,24 @@ class ChatCodec:
         """What metrics compare of a conversation, found or true: the text of the assistant's last turn."""
         for message in reversed(messages_of(value)[0]):
             if message["role"] == "assistant":
-                (turn,) = read_turns([message])
-                return "".join(content.value for content in turn.contents if content.modality == "TEXT")
+                return apart(read_turns([message])[0]).text
         return ""
 
-    def _written(self, messages: Sequence[Message], tools: Sequence[Any]) -> list[Written]:
-        return self._turns(with_tools(read_turns(messages), tools))
+    def _arranged(self, messages: Sequence[Message], tools: Sequence[Any]) -> tuple[Turn, ...]:
+        """The turns as they are written, kinds checked."""
+        turns = read_turns(messages)
+        for turn in turns:
+            for content in turn.contents:
+                self._check(content)
+        return arranged(turns, tools, self.template, self.thinking)
 
     def _turns(self, turns: Sequence[Turn]) -> list[Written]:
-        """Every turn's stretches, kinds checked."""
+        """Every turn's stretches."""
         last = max((number for number, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
         out: list[Written] = []
         for number, turn in enumerate(turns):
-            for content in turn.contents:
-                self._check(content)
             learnt = turn.role == "assistant" and (self.train_on == "all" or number == last)
-            out.append(list(self.marks.write(turn, learnt=learnt)))
+            out.append(self.marks.write(turn, learnt=learnt))
         return out
 
     def _check(self, content: Content) -> None:
@@ -136,12 +146,8 @@ class ChatCodec:
             f"{content.place} is of the type {kind!r}, but the slot holds {' and '.join(names)} alone; {fix}"
         )
 
-    def _gap(self, number: int) -> list[Stretch]:
-        return [Stretch(self.marks.between)] if number else []
-
     def _size(self, written: Written, reading: Reading) -> int:
-        """The tokens of a turn and of the gap behind it."""
-        return sum(self._measured(one, reading) for one in written) + len(self.marks.between)
+        return sum(self._measured(one, reading) for one in written)
 
     def _measured(self, stretch: Stretch, reading: Reading) -> int:
         if stretch.tokens is not None:
@@ -154,8 +160,10 @@ class ChatCodec:
         except (TypeError, ValueError, OSError) as cause:
             raise ValueError(f"{content.place}: {cause}") from cause
 
-    def _fitting(self, turns: Sequence[Turn], written: list[Written], reading: Reading, *, spare: int) -> list[Written]:
-        """The turns that fit the limit beside `spare` more tokens.
+    def _fitting(
+        self, turns: Sequence[Turn], written: list[Written], reading: Reading, *, spare: int = 0
+    ) -> list[Written]:
+        """The turns that fit the limit beside `spare` tokens that open an answer.
 
         Raises:
             ValueError: what must stay does not fit.
@@ -163,7 +171,7 @@ class ChatCodec:
         if reading.limit is None:
             return written
         sizes = [self._size(one, reading) for one in written]
-        number, exchanges = 0, exchanges_of(turns, learning=spare < 0 and reading.side == "target")
+        number, exchanges = 0, exchanges_of(turns, learning=not spare and reading.side == "target")
         kept = set(range(len(turns)))
         while sum(sizes[i] for i in kept) + spare > reading.limit and number < len(exchanges) - 1:
             kept -= set(exchanges[number])

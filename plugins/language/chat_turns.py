@@ -7,7 +7,6 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,9 +18,14 @@ ROLES = ("system", "user", "assistant", "tool")
 ALSO = {"developer": "system", "human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
 ALSO |= {"function": "tool", "observation": "tool"}
 """Other words for the roles, as data sets and interfaces write them."""
+THOUGHTS = ("reasoning_content", "thinking", "reasoning")
+"""Where messages keep what an assistant thinks."""
 NAME = re.compile(r"[\w.-]{1,64}")
 TEXT_TYPES = ("text", "input_text", "output_text")
 SPELLINGS = {"input_audio": "audio", "input_image": "image"}
+
+MARK = "MARK"
+"""The modality of a mark among a turn's contents: what tools answer stands between two."""
 
 Message = dict[str, Any]
 
@@ -43,15 +47,21 @@ class Turn:
         role: "system", "user", "assistant" or "tool".
         contents: what it says, in order.
         name: who says it, "" when the row does not tell.
-        calls: the tools that an assistant calls, each {"name", "arguments"}.
-        thought: what an assistant thinks before it speaks, where that stands apart from its content.
+        calls: the tools that an assistant calls, each {"name", "arguments"}, the arguments as JSON text.
+        thought: what an assistant thinks before it speaks, where that stands apart from its content; None where it
+            does not.
     """
 
     role: str
     contents: tuple[Content, ...]
     name: str = ""
-    calls: tuple[Mapping[str, Any], ...] = ()
-    thought: str = ""
+    calls: tuple[Mapping[str, str], ...] = ()
+    thought: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All its text."""
+        return "".join(content.value for content in self.contents if content.modality == "TEXT")
 
 
 def messages_of(raw: Any) -> tuple[list[Message], list[Any]]:
@@ -143,26 +153,37 @@ def _turn(message: Message, number: int) -> Turn:
     name = message.get("name", "")
     if name and not (isinstance(name, str) and NAME.fullmatch(name)):
         raise ValueError(f"{what}: a name must be letters, digits, `_`, `.` or `-`, at most 64, but is {_short(name)}")
-    thought = message.get("reasoning_content") or message.get("thinking") or ""
+    thought = next((message[key] for key in THOUGHTS if isinstance(message.get(key), str)), None)
     return Turn(
         role=role,
         contents=_contents(content, role, what),
         name=name,
         calls=calls,
-        thought=thought if isinstance(thought, str) else "",
+        thought=thought if role == "assistant" else None,
     )
 
 
-def _call(call: Any, what: str) -> Mapping[str, Any]:
-    """{"name", "arguments"} of a call, the arguments parsed where they are JSON text."""
+def _call(call: Any, what: str) -> Mapping[str, str]:
+    """{"name", "arguments"} of a call, the arguments as JSON text: as it is written, where it is."""
     found = call.get("function", call) if isinstance(call, Mapping) else call
     if not isinstance(found, Mapping) or not isinstance(found.get("name"), str):
         raise ValueError(f'{what}: a tool call must have a "name" and "arguments", but is {_short(call)}')
     arguments = found.get("arguments", {})
-    if isinstance(arguments, str):
-        with suppress(ValueError):
-            arguments = json.loads(arguments)
-    return {"name": found["name"], "arguments": arguments}
+    written = isinstance(arguments, str) and _is_json(arguments)
+    return {"name": found["name"], "arguments": arguments if written else as_json(arguments)}
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON on one line."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _contents(content: Any, role: str, what: str) -> tuple[Content, ...]:
@@ -171,7 +192,7 @@ def _contents(content: Any, role: str, what: str) -> tuple[Content, ...]:
     if isinstance(content, str):
         return (Content("TEXT", content),)
     if role == "tool" and not _is_parts(content):
-        return (Content("TEXT", json.dumps(content, ensure_ascii=False, default=str)),)
+        return (Content("TEXT", as_json(content)),)
     if not is_list(content):
         raise TypeError(f"{what}: the content must be a string or a list of parts, but is {_short(content)}")
     return tuple(_part(part, f"{what}, part {number}") for number, part in enumerate(content))

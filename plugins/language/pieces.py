@@ -25,6 +25,10 @@ WORD = re.compile(f"[{BLANK}]+(?![^{BLANK}])| ?[^{BLANK}]+|[{BLANK}]")
 """Runs that byte-level tokenizers never join: a word with the space before it, or other white space."""
 
 
+MARK = re.compile(r"<[^<>\s]+>")
+"""What an added token that is no special one must look like to be a mark and no piece of text."""
+
+
 class PieceTable(NamedTuple):
     """What the library is asked once: sizes, marks, and two tables.
 
@@ -81,6 +85,24 @@ def piece_table(inner: tokenizers.Tokenizer) -> PieceTable:
         starts[id] = begins(piece)
     plain = np.array(sorted(set(ids.values()) - set(special.values())), dtype=np.int64)
     return PieceTable(vocabulary, marks[0], marks[1], known, starts, plain)
+
+
+def marks_of(inner: tokenizers.Tokenizer) -> list[tuple[int, str, bool]]:
+    """The marks of a tokenizer: ids, names, and whether it calls them special.
+
+    Some, "<think>" and "<|fim_prefix|>" of Qwen's, are not called so and come out of any text that spells them.
+    """
+    added = inner.get_added_tokens_decoder().items()
+    return [(id, t.content, bool(t.special)) for id, t in added if t.special or MARK.fullmatch(t.content)]
+
+
+def with_special_marks(inner: tokenizers.Tokenizer) -> str:
+    """The content of a tokenizer, all its marks called special."""
+    content = json.loads(inner.to_str())
+    names = {name for _, name, _ in marks_of(inner)}
+    for token in content["added_tokens"]:
+        token["special"] = token["special"] or token["content"] in names
+    return json.dumps(content, ensure_ascii=False)
 
 
 def _word_test(content: dict[str, Any], ids: dict[str, int]) -> Any:

@@ -159,11 +159,19 @@ class Chat(Adapter):
     train_on: Literal["all", "last"] = setting(
         "all", data_only=True, help="supervised are all turns of the assistant, or its last one"
     )
-    format: Literal["chatml", "plain"] = setting(
-        "chatml", data_only=True, help="how turns are written: `<|im_start|>role`, or `role:`"
+    train_marks: bool = setting(
+        False, data_only=True, help="supervised are also the marks that open and end every turn, whoever speaks"
     )
-    thinking: Literal["keep", "drop"] = setting(
-        "keep", data_only=True, help="what becomes of `<think> ... </think>` in what the assistant says"
+    template: Literal["chatml", "plain", "qwen2", "qwen2.5", "qwen3", "qwen2-vl", "qwen2.5-omni"] = setting(
+        "chatml", data_only=True, help="how turns are written: as a checkpoint's family does, or `role:`"
+    )
+    system: str | None = setting(
+        None, data_only=True, help="what the system says where no system turn opens; by default the template's words"
+    )
+    thinking: Literal["on", "off", "keep", "drop"] = setting(
+        "on",
+        data_only=True,
+        help="thoughts as the template has them, none in the answer, those of all turns, or none at all",
     )
 
     def tokens(self) -> Tokens:

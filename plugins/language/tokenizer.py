@@ -19,7 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import ConfigError
-from .pieces import WORD, PieceTable, load_pieces, piece_table, splits_at_blanks, trained_bpe
+from .pieces import (
+    WORD,
+    PieceTable,
+    load_pieces,
+    marks_of,
+    piece_table,
+    splits_at_blanks,
+    trained_bpe,
+    with_special_marks,
+)
 
 Ids = NDArray[np.int64]
 T = TypeVar("T")
@@ -102,8 +111,19 @@ class Tokenizer(ABC):
             self._recent.put(text, found)
         return found
 
+    def literal(self, text: str) -> Ids:
+        """The ids of a text in which whatever spells a mark is text, int64 [n]: not to be written to.
+
+        `array` leaves out the marks that the tokenizer calls special, and reads others, such as "<think>", as it is
+        told to; here no mark comes out of a text.
+
+        Raises:
+            ValueError: the text holds half of a surrogate pair.
+        """
+        return self.array(text)
+
     def special(self, name: str) -> int | None:
-        """The id of a mark that no text is cut into, such as "<|im_start|>"; None when there is none of that name."""
+        """The id of a mark that is one token, such as "<|im_start|>"; None when there is none of that name."""
         return None
 
     def marked(self, text: str) -> Ids:
@@ -237,13 +257,28 @@ class PieceTokenizer(Tokenizer):
         marks = (self.end, self.mask)
         return str(self._inner.decode([int(i) for i in ids if i < self._known and i not in marks]))
 
+    def literal(self, text: str) -> Ids:
+        if self._loose is None or not self._loose.search(text):
+            return self.array(text)
+        return self._strict.array(text)
+
     def special(self, name: str) -> int | None:
         return self._special.get(name)
 
     @cached_property
     def _special(self) -> dict[str, int]:
-        added = self._inner.get_added_tokens_decoder()
-        return {token.content: id for id, token in added.items() if token.special}
+        return {name: id for id, name, _ in marks_of(self._inner)}
+
+    @cached_property
+    def _loose(self) -> re.Pattern[str] | None:
+        """Finds the marks that the tokenizer reads in texts."""
+        names = [re.escape(name) for _, name, special in marks_of(self._inner) if not special]
+        return re.compile("|".join(names)) if names else None
+
+    @cached_property
+    def _strict(self) -> PieceTokenizer:
+        """The same tokenizer with all its marks special, made when a text first spells one."""
+        return PieceTokenizer(with_special_marks(self._inner))
 
     def to_json(self) -> str:
         return self._content

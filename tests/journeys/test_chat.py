@@ -16,8 +16,8 @@ BACKBONES = {
     "ofa": "ofa-tiny,width=48,heads=4,ffn=96,encoder_layers=1,decoder_layers=2,positions=200,dropout=0",
     "decoder": "decoder-tiny,width=48,heads=4,key_heads=2,ffn=96,layers=2,positions=200",
 }
-LINE = '-> [CHAT:talk,format=plain,holds="image,size=8,patch=4"]'
-READ = 'which? [CHAT:talk,format=plain,holds="image,size=8,patch=4"] -> [TEXT:colour]'
+LINE = '-> [CHAT:talk,template=plain,holds="image,size=8,patch=4"]'
+READ = 'which? [CHAT:talk,template=plain,holds="image,size=8,patch=4"] -> [TEXT:colour]'
 QUIET = {"enable_progress_bar": False, "batch_tokens": 400, "learning_rate": 8e-3, "warmup": 0.1}
 COLOURS = ("red", "blue", "lime")
 
@@ -136,7 +136,7 @@ def test_conversations_in_groups_given_and_matched(small):
     """In every place that a slot may have."""
     talks = [row["talk"] for row in rows()]
     data = [{"talks": talks[:2], "talk": talks[1], "word": "a"}, {"talks": [], "talk": talks[2], "word": "b"}]
-    held = 'format=plain,holds="image,size=8,patch=4"'
+    held = 'template=plain,holds="image,size=8,patch=4"'
     lines = {
         "group": f"[TEXT:word] -> ( [CHAT:talks,{held}] )*",
         "given": f"-> [CHAT:talk,no_loss,{held}] so: [TEXT:word]",
