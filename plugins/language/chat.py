@@ -86,7 +86,8 @@ class ChatCodec:
         """
         turns = self._arranged(*messages_of(raw))
         written = self._fitting(turns, self._turns(turns), reading)
-        return self._encoded([one for turn in written for one in turn], reading)
+        first, *rest = [one for turn in written for one in turn]
+        return self._encoded([first._replace(learnt=False), *rest], reading)
 
     def opening(self, raw: Any, reading: Reading) -> Encoded:
         """All that comes before the answer: the turns up to the assistant's last, or all, and what opens its own.
