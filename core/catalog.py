@@ -21,7 +21,18 @@ from .weighting import Weighting
 T = TypeVar("T")
 D = TypeVar("D", bound=Declaration)
 
-KINDS = ("modalities", "adapters", "backbones", "losses", "decoders", "metrics", "weightings", "rewards", "tasks")
+KINDS = (
+    "modalities",
+    "adapters",
+    "backbones",
+    "losses",
+    "decoders",
+    "metrics",
+    "weightings",
+    "checkpoints",
+    "rewards",
+    "tasks",
+)
 SINGULAR = {
     "modalities": "modality",
     "adapters": "adapter",
@@ -30,6 +41,7 @@ SINGULAR = {
     "decoders": "decoder",
     "metrics": "metric",
     "weightings": "weighting",
+    "checkpoints": "checkpoint format",
     "rewards": "reward",
     "tasks": "task",
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..core.loss import Loss
     from ..core.metric import Metric
     from ..core.modality import Modality
+    from ..core.pretrained import Checkpoint
     from ..core.weighting import Weighting
 
 PROJECT = "omniline"
@@ -68,6 +69,10 @@ class Hooks:
     @hookspec
     def weightings(self) -> Mapping[str, type[Weighting]]:  # type: ignore[empty-body]
         """How the losses of many tasks are balanced: `fit(weighting=NAME)`."""
+
+    @hookspec
+    def checkpoints(self) -> Mapping[str, type[Checkpoint]]:  # type: ignore[empty-body]
+        """Formats of other libraries' models: `omniline.load(FOLDER)` reads them, `Model.save(format=NAME)` writes."""
 
     @hookspec
     def rewards(self) -> Mapping[str, Callable[..., float]]:  # type: ignore[empty-body]

@@ -14,12 +14,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from ..core.backbone import Backbone
 from ..core.backbone_name import resolve_backbone
 from ..core.catalog import Catalog
-from ..core.errors import BundleError, PlanError, PluginError
+from ..core.errors import BundleError, ConfigError, PlanError, PluginError
 from ..core.parts import MARKS, MARKS_PORT, PortSpec, owner_of
 from ..core.plan import Plan
 from ..plugins.manager import installed
+from .pretrained import format_of, load_pretrained
 from .tokenizing import read_tokenizer
 
 if TYPE_CHECKING:
@@ -75,11 +77,21 @@ def _description(model: Model, tied: dict[str, str]) -> dict[str, Any]:
             owners.setdefault(entry.owner.package, entry.owner.version)
     return {
         "backbone": model.backbone_name,
+        "settings": _settings(model),
+        "sampling": model.sampling,
+        "origin": model.origin,
         "ports": [_port_json(spec) for spec in model.table],
         "plans": {name: json.loads(plan.to_json()) for name, plan in model.plans.items()},
         "plugins": {name: owners.get(name, "") for name in sorted(packages | set(owners))},
         "tied": tied,
     }
+
+
+def _settings(model: Model) -> dict[str, Any] | None:
+    """The backbone's settings where its name alone does not say them."""
+    if model.named() == model.backbone_name:
+        return None
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in model.backbone.settings().items()}
 
 
 def _port_json(spec: PortSpec) -> dict[str, Any]:
@@ -107,18 +119,28 @@ def _unshared(state: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], 
     return tensors, tied
 
 
-def load(folder: str | Path, *, catalog: Catalog | None = None) -> Model:
-    """Read a bundle that `Model.save` wrote.
+def load(
+    folder: str | Path, *, catalog: Catalog | None = None, dtype: torch.dtype | str | None = None, **settings: Any
+) -> Model:
+    """Read a bundle that `Model.save` wrote, or a checkpoint's folder in a format that a plugin brings.
 
     Args:
-        folder: the bundle.
+        folder: the bundle or checkpoint.
         catalog: where its parts are looked up; by default the installed packages.
+        dtype: of a checkpoint's weights: "auto" keeps that of the files, None is float32.
+        settings: of a checkpoint's backbone, over those of the folder, such as `checkpoint=True`.
 
     Raises:
         BundleError: no bundle, another format, a file that is missing, cut or changed, or weights that do not fit.
+        ConfigError: `dtype` or settings for a bundle, which has its own.
         PluginError: a plugin that it needs is not installed.
     """
     place = Path(folder)
+    name = None if (place / INDEX).is_file() else format_of(place, catalog or installed())
+    if name is not None:
+        return load_pretrained(place, name, catalog or installed(), dtype=dtype, settings=settings)
+    if dtype is not None or settings:
+        raise ConfigError(f"{place} is no checkpoint, so `{next(iter(settings), 'dtype')}` cannot be set on loading")
     index = _read_json(place, INDEX, "is no bundle")
     if index.get("format") != FORMAT:
         raise BundleError(f"{place}: the bundle's format must be {FORMAT}, but is {index.get('format')!r}")
@@ -146,6 +168,7 @@ def _rebuilt(place: Path, about: dict[str, Any], catalog: Catalog, has_tokenizer
 
     try:
         plugins, tied, name = dict(about["plugins"]), dict(about["tied"]), str(about["backbone"])
+        sampling, origin = dict(about.get("sampling", {})), dict(about.get("origin", {}))
         table = [_port_of(item) for item in about["ports"]]
         plans = {task: Plan.from_json(json.dumps(plan)) for task, plan in about["plans"].items()}
     except (KeyError, TypeError, ValueError, PlanError) as cause:
@@ -154,7 +177,7 @@ def _rebuilt(place: Path, about: dict[str, Any], catalog: Catalog, has_tokenizer
     _check_ports(place, table, catalog)
     text = (place / TOKENIZER).read_text(encoding="utf-8") if has_tokenizer else None
     model = Model(
-        backbone=resolve_backbone(name, catalog),
+        backbone=_backbone_of(name, about.get("settings"), place, catalog),
         backbone_name=name,
         table=table,
         tokenizer=read_tokenizer(text, catalog),
@@ -162,9 +185,24 @@ def _rebuilt(place: Path, about: dict[str, Any], catalog: Catalog, has_tokenizer
         plans=plans,
         loaded=True,
     )
+    model.sampling, model.origin = sampling, origin
     model.network.load_state_dict(_weights(place, model, tied))
     model.network.eval()
     return model
+
+
+def _backbone_of(name: str, settings: Any, place: Path, catalog: Catalog) -> Backbone:
+    """The declaration that was saved: its settings are written apart, as a checkpoint's are no size that has a name."""
+    if not isinstance(settings, dict):
+        return resolve_backbone(name, catalog)
+    base = name.partition(",")[0].partition(":")[0]
+    while catalog.find("backbones", base) is None and "-" in base:
+        base = base.rpartition("-")[0]
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    try:
+        return catalog.backbone(base)(**plain)
+    except TypeError as cause:
+        raise BundleError(f"{place / MODEL}: the backbone `{base}` does not have these settings: {cause}") from cause
 
 
 def _check_plugins(place: Path, plugins: dict[str, str], plans: dict[str, Plan], catalog: Catalog) -> None:

@@ -21,6 +21,7 @@ from ..core.plan import Part, Plan
 from ..core.reader import Reader, make_reader
 from ..core.seeding import mix
 from ..core.senses import with_senses
+from ..core.settings import Value
 from ..plugins.manager import installed
 from .binding import Bound, bind, check_first_rows
 from .mixture import Mixture, mixture_of
@@ -43,6 +44,8 @@ class Model:
         tokenizer: what text slots and prompts are read with.
         catalog: the parts that its instructions may name.
         plans: the plans it knows by task, closed sets bound.
+        sampling: settings of decoders that stand for those which the user does not write.
+        origin: of a model of another library, what writing it in its format needs.
     """
 
     def __init__(
@@ -62,6 +65,8 @@ class Model:
         self.tokenizer = tokenizer
         self.catalog = with_senses(catalog, backbone.senses())
         self.plans = dict(plans)
+        self.sampling: dict[str, Value] = {}
+        self.origin: dict[str, str] = {}
         self.network = self._make({spec.name for spec in table} if loaded else set())
         self._bounds: dict[int, Bound] = {}
         self._readers: dict[str, tuple[Bound, Reader]] = {}
@@ -121,7 +126,7 @@ class Model:
     def adopt(self, tasks: Mixture | Task | Iterable[Task], *, seed: int = 0) -> None:
         """Make ready for more tasks: new ports and losses are added, what is there keeps its weights."""
         mixture = mixture_of(tasks)
-        judge_context(mixture, self._judged(), self.catalog)
+        judge_context(mixture, self.named(), self.catalog)
         plans = self.plans | {task.name: self.bound(task).plan for task in mixture}
         table = port_table(plans.values(), self.catalog, known=self.table)
         for task in mixture:
@@ -137,7 +142,7 @@ class Model:
             self.network = self._make({spec.name for spec in old.table}).to(device)
         _copy_weights(old, self.network)
 
-    def _judged(self) -> str | Backbone:
+    def named(self) -> str | Backbone:
         """The backbone under the name that it was asked for, where that name still makes it."""
         try:
             named = resolve_backbone(self.backbone_name, self.catalog)
@@ -254,15 +259,21 @@ class Model:
         outputs = [output for output in found if output is not None]
         return outputs[0] if single else outputs
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, format: str = "omniline") -> Path:
         """Write the bundle that `load` reads: weights as safetensors, the rest as JSON, a hash of each file.
 
+        Args:
+            folder: where.
+            format: "omniline", or a format of another library, "hf".
+
         Raises:
-            BundleError: the folder holds something else.
+            BundleError: the folder holds something else, or the format cannot hold the model.
+            ConfigError: no such format.
         """
         from .bundle import save
+        from .pretrained import save_pretrained
 
-        return save(self, folder)
+        return save(self, folder) if format == "omniline" else save_pretrained(self, folder, format)
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.network.parameters())

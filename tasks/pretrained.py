@@ -1,0 +1,144 @@
+"""Models of other libraries, read and written by the formats that plugins bring."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from ..core.catalog import Catalog
+from ..core.errors import BundleError, ConfigError
+from ..core.parts import port_table, working_half
+from ..core.plan import Plan
+from ..core.pretrained import Checkpoint, CheckpointFormat, Pretrained
+from ..core.senses import with_senses
+from .tokenizing import read_tokenizer
+
+if TYPE_CHECKING:
+    from .model import Model
+
+
+def format_of(folder: Path, catalog: Catalog) -> str | None:
+    """The name of the format that a folder is in, by its marker; None for none that is known."""
+    for name in catalog.names("checkpoints"):
+        declared: type[Checkpoint] = catalog.entry("checkpoints", name).part
+        if (folder / declared.marker).is_file():
+            return name
+    return None
+
+
+def load_pretrained(
+    folder: Path, name: str, catalog: Catalog, *, dtype: torch.dtype | str | None, settings: Mapping[str, Any]
+) -> Model:
+    """The model of a folder in a format.
+
+    Args:
+        folder: where it lies.
+        name: of the format.
+        catalog: the installed parts.
+        dtype: of the weights; "auto" for that of the files; None for float32.
+        settings: of the backbone, over those of the folder.
+
+    Raises:
+        BundleError: see `CheckpointFormat.read`, or weights that do not fit.
+    """
+    from .model import Model
+
+    found = _format(name, catalog).read(folder, catalog, settings)
+    seen = with_senses(catalog, found.backbone.senses())
+    model = Model(
+        backbone=found.backbone,
+        backbone_name=found.name,
+        table=port_table([_plan_of(found, seen)], seen),
+        tokenizer=read_tokenizer(found.tokenizer, catalog),
+        catalog=catalog,
+        plans={},
+        loaded=True,
+    )
+    model.sampling, model.origin = dict(found.sampling), {"format": name, **found.origin}
+    _take(model, found, folder)
+    wanted = found.dtype if dtype == "auto" else dtype
+    if wanted is not None:
+        model.network.to(getattr(torch, wanted) if isinstance(wanted, str) else wanted)
+    model.network.eval()
+    for note in found.notes:
+        warnings.warn(f"{folder}: {note}", UserWarning, stacklevel=3)
+    return model
+
+
+def _format(name: str, catalog: Catalog) -> CheckpointFormat:
+    declared: type[Checkpoint] = catalog.entry("checkpoints", name).part
+    return cast(CheckpointFormat, working_half(declared.build, f"the checkpoint format `{name}`")())
+
+
+def _plan_of(found: Pretrained, catalog: Catalog) -> Plan:
+    """A plan that holds nothing but what the ports of a folder are made of."""
+    from .verbs import compile as compile_instruction
+
+    if not found.ports:
+        return compile_instruction("-> [TEXT:text]", catalog=catalog)
+    return compile_instruction(" ".join(found.ports) + " -> [TEXT:text]", catalog=catalog)
+
+
+def _take(model: Model, found: Pretrained, folder: Path) -> None:
+    """The folder's weights, in place."""
+    own = dict(model.network.state_dict())
+    got = found.weights({key: tuple(value.shape) for key, value in own.items()})
+    with torch.no_grad():
+        for key, value in got.items():
+            if key not in own:
+                raise BundleError(f"{folder}: the weight `{key}` has no place in the model")
+            own[key].copy_(value)
+
+
+def save_pretrained(model: Model, folder: str | Path, name: str) -> Path:
+    """Write a model in a format, whole or not at all.
+
+    Raises:
+        ConfigError: no such format.
+        BundleError: the format cannot hold the model, or the folder exists and holds something else.
+    """
+    if model.catalog.find("checkpoints", name) is None:
+        known = ", ".join(f'"{one}"' for one in model.catalog.names("checkpoints"))
+        raise ConfigError(f'the format must be "omniline" or one of {known or "none"}, but is {name!r}')
+    place = Path(folder)
+    if place.exists() and (not place.is_dir() or any(place.iterdir())) and format_of(place, model.catalog) != name:
+        raise BundleError(f"{place} exists and is no folder of this format: save to a new folder")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    try:
+        homeless = _format(name, model.catalog).write(made, model.backbone, _weights(model), model.origin)
+        if place.exists():
+            shutil.rmtree(place)
+        os.replace(made, place)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    place.chmod(0o755)
+    lost = [key for key in homeless if not key.startswith("ports.marks.") or _uses_groups(model)]
+    if lost:
+        names = ", ".join(lost[:3]) + ", ..." * (len(lost) > 3)
+        warnings.warn(
+            f"{place}: the format has no place for {len(lost)} weights ({names}), which are not in the folder; a "
+            "bundle, `save(folder)`, keeps all",
+            UserWarning,
+            stacklevel=3,
+        )
+    return place
+
+
+def _weights(model: Model) -> dict[str, torch.Tensor]:
+    return {name: value.detach() for name, value in model.network.state_dict().items()}
+
+
+def _uses_groups(model: Model) -> bool:
+    from ..core.plan import Repeat, walk
+
+    wordings = [wording for plan in model.plans.values() for wording in plan.alternatives]
+    return any(isinstance(step, Repeat) for wording in wordings for step in walk(wording.target))
