@@ -144,8 +144,8 @@ def opened(value: Any, modality: str) -> Any:
 
         return open_picture(value)
     if modality == "AUDIO" and not hasattr(value, "samples"):
-        from omniline.plugins.audio.opening import open_sound
-        from omniline.plugins.audio.sound import Audio
+        from omniline.core.opening.sounds import open_sound
+        from omniline.core.sound import Audio
 
         sound = open_sound(value, rate=16_000)
         blocks = list(sound.blocks(0, round(SECONDS * sound.rate)))

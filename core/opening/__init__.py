@@ -1,1 +1,1 @@
-"""Raw values of every usual kind, opened: pictures, clips, boxes."""
+"""Raw values of every usual kind, opened: pictures, clips, sounds, boxes."""

@@ -13,21 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...core.codec import Encoded, Reading
+from ...core.opening.excerpt import Excerpt
+from ...core.opening.resampling import resample, resampled_length
+from ...core.opening.sounds import Opened, checked, open_sound
 from ...core.settings import Value
+from ...core.sound import Audio, Samples
 from ...core.timespan import TimeSpan
-from .features import (
-    Features,
-    Frames,
-    Spectrum,
-    hidden,
-    resample,
-    resampled_length,
-    scaled,
-    standardised,
-    unscaled,
-)
-from .opening import Opened, checked, open_sound
-from .sound import Audio, Samples
+from .features import Features, Frames, Spectrum, hidden, scaled, standardised, unscaled
 from .vocoder import griffin_lim
 
 ROUNDS = 32
@@ -67,7 +59,8 @@ class AudioCodec:
         Raises:
             ValueError: a speed is no number in 0.1..10, or a frame has too few samples.
         """
-        self.rate, self.max_seconds, self.sampling = sample_rate, max_seconds, sampling
+        self.rate, self.max_seconds = sample_rate, max_seconds
+        self.excerpt = Excerpt(rate=sample_rate, max_seconds=max_seconds, sampling=sampling)
         self.step, self.use_mask, self.normalise = n_frames_per_step, use_mask, normalise
         self.speeds = tuple(_speed(text) for text in speeds)
         self.spectrum = Spectrum(
@@ -77,7 +70,6 @@ class AudioCodec:
             bands=bands,
             kind=features,
         )
-        self._most = round(max_seconds * sample_rate)
 
     def measure(self, raw: Any, reading: Reading) -> int:
         """The tokens by the sound's header; in training at the slowest speed.
@@ -89,17 +81,11 @@ class AudioCodec:
         if reading.side == "target":
             return self._rows(self._whole(sound))
         slowest = min(self.speeds) if reading.mode == "train" else Fraction(1)
-        count = sound.frames
-        if reading.leader is not None:
-            count = ceil(reading.leader.seconds * sound.rate) + 1
-        if count is None or count > self.max_seconds * float(slowest) * sound.rate:
-            return self._rows(self._most)
-        return self._rows(min(ceil(resampled_length(count, sound.rate, self.rate) / slowest), self._most))
+        return self._rows(self.excerpt.length(sound, reading, slowest))
 
     def lead(self, raw: Any, reading: Reading) -> TimeSpan:
         """The seconds that are read of a sound, for slots that follow it."""
-        sound = open_sound(raw, rate=self.rate)
-        return self._span(sound, reading, self._speed(reading))
+        return self.excerpt.span(open_sound(raw, rate=self.rate), reading, self._speed(reading))
 
     def encode(self, raw: Any, reading: Reading) -> Encoded:
         """Read a sound.
@@ -115,7 +101,7 @@ class AudioCodec:
         sound = open_sound(raw, rate=self.rate)
         if reading.side == "target":
             return self._written(sound, reading)
-        frames = self._normalised(self.spectrum(self._read(sound, reading)))
+        frames = self._normalised(self.spectrum(self.excerpt.read(sound, reading, self._speed(reading))))
         if self.use_mask and reading.mode == "train":
             frames = hidden(frames, reading.random("mask"))
         rows = ceil(len(frames) / self.step)
@@ -142,46 +128,10 @@ class AudioCodec:
     def _rows(self, samples: int) -> int:
         return ceil(self.spectrum.frames(samples) / self.step)
 
-    def _seconds(self, sound: Opened) -> float | None:
-        return None if sound.frames is None else sound.frames / sound.rate
-
     def _speed(self, reading: Reading) -> Fraction:
         if reading.mode != "train" or len(self.speeds) == 1:
             return self.speeds[0] if reading.mode == "train" else Fraction(1)
         return self.speeds[int(reading.random("speed").integers(len(self.speeds)))]
-
-    def _span(self, sound: Opened, reading: Reading, speed: Fraction) -> TimeSpan:
-        """What is read: the leader's span, or a piece of at most `max_seconds` after the change of speed.
-
-        Raises:
-            ValueError: the sound ends before the span of the slot that it follows.
-        """
-        most, total = self.max_seconds * float(speed), self._seconds(sound)
-        if reading.leader is not None:
-            start, stop = reading.leader
-            stop = min(stop, start + most, start + most if total is None else total)
-            if stop <= start:
-                raise ValueError(
-                    f"the sound {sound.name} lasts {total:.2f} s, but the slot that it follows is read from "
-                    f"{start:.2f} s on"
-                )
-            return TimeSpan(start, stop)
-        if total is None or total <= most:
-            return TimeSpan(0.0, most if total is None else total)
-        if self.sampling == "start":
-            return TimeSpan(0.0, most)
-        share = reading.random("clip").random() if reading.mode == "train" else 0.5
-        start = share * (total - most)
-        return TimeSpan(start, start + most)
-
-    def _read(self, sound: Opened, reading: Reading) -> Samples:
-        speed = self._speed(reading)
-        span = self._span(sound, reading, speed)
-        first, count = round(span.start * sound.rate), max(1, round(span.seconds * sound.rate))
-        samples = checked(resample(sound.blocks(first, count), sound.rate, self.rate), sound.name)
-        if speed != 1:
-            samples = resample(iter([samples]), speed.numerator, speed.denominator)
-        return samples[: self._most]
 
     def _normalised(self, frames: Frames) -> Frames:
         if self.normalise == "utterance":
@@ -192,13 +142,13 @@ class AudioCodec:
         """Samples of a sound that is to be made."""
         if self.spectrum.kind != "log_mel":
             raise ValueError("a sound is made of frames that can be turned back: write features=log_mel")
-        seconds = self._seconds(sound)
+        seconds = sound.seconds
         if seconds is not None and seconds > self.max_seconds:
             raise ValueError(
                 f"a sound that is to be made must last at most {self.max_seconds:g} s, but the sound {sound.name} "
                 f"lasts {seconds:.2f} s: raise `max_seconds`"
             )
-        return self._most if sound.frames is None else resampled_length(sound.frames, sound.rate, self.rate)
+        return self.excerpt.most if sound.frames is None else resampled_length(sound.frames, sound.rate, self.rate)
 
     def _written(self, sound: Opened, reading: Reading) -> Encoded:
         most = self._whole(sound)

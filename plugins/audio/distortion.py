@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .features import Spectrum, resample
-from .opening import checked, open_sound
-from .sound import Samples
+from ...core.opening.resampling import resample
+from ...core.opening.sounds import checked, open_sound
+from ...core.sound import Samples
+from .features import Spectrum
 
 RATE = 16_000
 SPECTRUM = Spectrum(rate=RATE, window=400, hop=160, bands=80, kind="log_mel")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, gcd
-from typing import Any, Literal
+from math import ceil
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .extras import needed
-from .sound import Samples
+from ...core.extras import needed
+from ...core.sound import Samples
 
 FLOOR = 1e-5
 """Least mel magnitude: quieter is silence."""
@@ -24,8 +23,6 @@ CENTRE, SCALE = -4.0, 3.0
 LEAST_DEVIATION = 0.1
 BLOCK = 4096
 """Frames that are transformed at once, so that the spectrum of a long sound never is in memory as a whole."""
-GATHERED = 1 << 16
-"""Samples that are resampled at once."""
 SIXTEEN_BITS = 1 << 15
 
 Features = Literal["log_mel", "fbank"]
@@ -154,56 +151,3 @@ def hidden(frames: Frames, random: np.random.Generator) -> Frames:
 def _run(length: int, most: int, random: np.random.Generator) -> tuple[int, int]:
     run = int(random.integers(0, most + 1))
     return int(random.integers(0, length - run + 1)), run
-
-
-def resampled_length(count: int, old: int, new: int) -> int:
-    """Samples that `resample` makes of so many.
-
-    >>> resampled_length(44_100, 44_100, 16_000)
-    16000
-    """
-    return -(-count * new // old)
-
-
-def resample(blocks: Iterator[Samples], old: int, new: int) -> Samples:
-    """Samples at another rate, by a windowed sinc, a block at a time; the same as of all blocks at once.
-
-    Only the result is held in memory.
-    """
-    if old == new:
-        parts = list(blocks)
-        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    down, up = old // gcd(old, new), new // gcd(old, new)
-    change = _resampler(down, up)
-    margin = down * ceil((change.width + down) / down)
-    out: list[Samples] = []
-    held, before, total = np.zeros(0, np.float32), 0, 0
-    for block in _gathered(blocks):
-        total += len(block)
-        held = np.concatenate([held, block])
-        ready = (len(held) - before - margin) // down * down
-        if ready > 0:
-            made = change(torch.from_numpy(held[: before + ready + margin])).numpy()
-            out.append(made[before // down * up : (before + ready) // down * up].copy())
-            cut = max(0, before + ready - margin) // down * down
-            held, before = held[cut:], before + ready - cut
-    made = change(torch.from_numpy(held)).numpy()[before // down * up :] if len(held) > before else held[:0]
-    joined = np.concatenate([*out, made])
-    return joined[: resampled_length(total, old, new)]
-
-
-def _gathered(blocks: Iterator[Samples]) -> Iterator[Samples]:
-    """Blocks of at least GATHERED samples, the last one aside."""
-    parts: list[Samples] = []
-    for block in blocks:
-        parts.append(block)
-        if sum(map(len, parts)) >= GATHERED:
-            yield np.concatenate(parts)
-            parts = []
-    if parts:
-        yield np.concatenate(parts)
-
-
-@lru_cache(maxsize=16)
-def _resampler(down: int, up: int) -> Any:
-    return needed("torchaudio.transforms", "audio").Resample(down, up)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .extras import needed
+from ...core.extras import needed
+from ...core.sound import Samples
 from .features import Spectrum, mel_filters, transform_size
-from .sound import Samples
 
 MOMENTUM = 0.99
 

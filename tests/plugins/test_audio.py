@@ -12,10 +12,11 @@ import pytest
 import soundfile
 import torch
 
+from omniline.core import extras
 from omniline.core.errors import ConfigError
-from omniline.plugins.audio import extras, opening
-from omniline.plugins.audio.opening import checked, open_sound
-from omniline.plugins.audio.sound import Audio
+from omniline.core.opening import sounds
+from omniline.core.opening.sounds import checked, open_sound
+from omniline.core.sound import Audio
 
 RATE = 8000
 TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
@@ -140,7 +141,7 @@ def test_a_piece_of_a_container_is_where_its_clock_says(tmp_path):
 
 
 def test_a_piece_of_a_file_is_sought(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "BLOCK", 100)
+    monkeypatch.setattr(sounds, "BLOCK", 100)
     path = tmp_path / "tone.flac"
     path.write_bytes(encoded("FLAC"))
     blocks = list(open_sound(path, rate=1).blocks(1000, 250))

@@ -6,11 +6,13 @@ import soundfile
 import torch
 
 from omniline.core.codec import Reading
+from omniline.core.opening import resampling
+from omniline.core.opening.resampling import resample, resampled_length
+from omniline.core.sound import Audio
 from omniline.core.timespan import TimeSpan
 from omniline.plugins.audio import features
 from omniline.plugins.audio.codec import AudioCodec
-from omniline.plugins.audio.features import Spectrum, hidden, mel_filters, resample, standardised
-from omniline.plugins.audio.sound import Audio
+from omniline.plugins.audio.features import Spectrum, hidden, mel_filters, standardised
 
 RATE = 16_000
 PREDICT = Reading(mode="predict")
@@ -89,11 +91,11 @@ def test_resampling_in_blocks_is_resampling_at_once(monkeypatch, old, new):
     import torchaudio
 
     sound = speechlike(0.7, old)
-    monkeypatch.setattr(features, "GATHERED", 3000)
+    monkeypatch.setattr(resampling, "GATHERED", 3000)
     pieces = (sound[at : at + 1111] for at in range(0, len(sound), 1111))
     theirs = torchaudio.functional.resample(torch.from_numpy(sound), old, new).numpy()
     found = resample(pieces, old, new)
-    assert len(found) == len(theirs) == features.resampled_length(len(sound), old, new)
+    assert len(found) == len(theirs) == resampled_length(len(sound), old, new)
     assert np.abs(found - theirs).max() < 1e-5
 
 

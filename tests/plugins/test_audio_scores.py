@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from omniline.core.sound import Audio
 from omniline.plugins.audio.distortion import MelCepstralDistortion, cosines, warped_mean
-from omniline.plugins.audio.sound import Audio
 from omniline.plugins.scores.speech import CharacterErrorRate
 
 RATE = 16_000

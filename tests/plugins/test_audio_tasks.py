@@ -9,7 +9,7 @@ import omniline as ol
 from omniline.core.errors import DataError
 from omniline.core.example import RowId
 from omniline.core.packing import pack
-from omniline.plugins.audio.sound import Audio
+from omniline.core.sound import Audio
 
 RATE = 8000
 BACKBONES = {

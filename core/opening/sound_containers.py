@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import ConfigError
-from .extras import needed
+from ..errors import ConfigError
+from ..extras import needed
 
 MISSING = 0.5
 """Seconds that a container may lack of what its header promises."""

@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 
-from .containers import open_container
-from .extras import needed
-from .sound import Audio, Samples
+from ..extras import needed
+from ..sound import Audio, Samples
+from .sound_containers import open_container
 
 BLOCK = 1 << 18
 """Samples of a channel that are in memory at once while a file is read."""
@@ -48,6 +48,11 @@ class Opened:
     rate: int
     frames: int | None
     blocks: Callable[[int, int], Iterator[Samples]]
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it lasts; None where the header does not say."""
+        return None if self.frames is None else self.frames / self.rate
 
 
 def open_sound(raw: Any, *, rate: int) -> Opened:

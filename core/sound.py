@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import ConfigError
+from .errors import ConfigError
 from .extras import needed
 
 Samples = NDArray[np.float32]
