@@ -20,6 +20,7 @@ from .chat_marks import Marks, Stretch
 from .chat_order import apart, arranged
 from .chat_templates import TemplateName, Thinking, template_of
 from .chat_turns import Content, Message, Turn, messages_of, read_turns
+from .chat_writing import Writing
 from .masking import Ids
 from .tokenizer import Tokenizer
 
@@ -65,7 +66,7 @@ class ChatCodec:
         self.train_on = train_on
         self.template = template_of(template, thinking=thinking, system=system)
         self.thinking = thinking
-        self.marks = Marks(tokenizer, self.template, muted=thinking == "off", edges=train_marks)
+        self.marks = Marks(tokenizer, Writing(self.template, muted=thinking == "off"), edges=train_marks)
 
     @property
     def end(self) -> int:

@@ -1,4 +1,4 @@
-"""Turns as tokens of the model's tokenizer: a template's marks around them, tools, thoughts, media.
+"""Turns as tokens of the model's tokenizer.
 
 A mark that the tokenizer has as a token of its own is that token; another is spelt. A turn always ends with a token
 that no text is cut into, so nothing that stands in a turn can end it: what spells a mark there is text. What users and
@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .chat_answers import CALL, THINK, UNCALL, UNTHINK
-from .chat_templates import Template
-from .chat_turns import MARK, Content, Turn, as_json
+from .chat_turns import Content, Turn
+from .chat_writing import Atom, Writing
 from .masking import Ids
 from .tokenizer import Tokenizer
 
@@ -28,46 +27,30 @@ class Stretch(NamedTuple):
     learnt: bool = False
 
 
-class Atom(NamedTuple):
-    """A mark, a text or a value of a turn, before it is cut into tokens.
-
-    `said` is what the assistant says; `edge` what the script's mask supervises in every turn; in text that is not
-    `free`, what spells a mark is text.
-    """
-
-    text: str
-    mark: bool = False
-    said: bool = False
-    edge: bool = False
-    free: bool = True
-    content: Content | None = None
-
-
 class Marks:
     """Writes turns by a tokenizer and a template.
 
     Args:
         tokenizer: the model's.
-        template: see `chat_templates`.
-        muted: the empty thought of an answer is given and not learnt: the answer is to come without one.
+        writing: how turns read.
         edges: supervised are also the marks that open and end every turn.
     """
 
-    def __init__(self, tokenizer: Tokenizer, template: Template, *, muted: bool = False, edges: bool = False) -> None:
+    def __init__(self, tokenizer: Tokenizer, writing: Writing, *, edges: bool = False) -> None:
         self.tokenizer = tokenizer
-        self.template = template
-        self.muted = muted
+        self.writing = writing
         self.edges = edges
 
     @cached_property
     def end(self) -> int:
         """The token that ends a turn: the template's, or the model's end mark."""
-        found = self.tokenizer.special(self.template.end) if self.template.end else None
+        name = self.writing.template.end
+        found = self.tokenizer.special(name) if name else None
         return self.tokenizer.end if found is None else found
 
     def opening(self) -> list[Stretch]:
         """What opens the assistant's turn that is to be found."""
-        return list(self._cut([*self._head("assistant"), *(self._thought("") if self.muted else ())], learnt=False))
+        return list(self._cut(self.writing.opening(), learnt=False))
 
     def write(self, turn: Turn, *, learnt: bool) -> list[Stretch]:
         """A turn's stretches: head, thought, contents in order, calls, end mark, new line.
@@ -79,46 +62,12 @@ class Marks:
         Raises:
             ValueError: text that is no valid Unicode.
         """
-        said = turn.role == "assistant"
-        role = "user" if turn.role == "tool" and self.template.answers else turn.role
-        thought = () if turn.thought is None else self._thought(turn.thought)
-        body = [*self._head(role, turn.name), *thought, *self._contents(turn, said), *self._calls(turn)]
-        written = list(self._cut(body, learnt=learnt))
+        written = list(self._cut(self.writing.turn(turn), learnt=learnt))
+        learnt = learnt and turn.role == "assistant"
         closed = np.array([self.end], dtype=np.int64)
-        written.append(Stretch(closed, learnt=self.edges or (said and learnt)))
+        written.append(Stretch(closed, learnt=self.edges or learnt))
         written.append(Stretch(self.tokenizer.array("\n"), learnt=self.edges))
         return written
-
-    def _head(self, role: str, name: str = "") -> Iterator[Atom]:
-        if self.template.before:
-            yield Atom(self.template.before, mark=True, edge=True)
-        yield Atom(role + (f" name={name}" if name and self.template.names else "") + self.template.behind)
-
-    def _thought(self, thought: str) -> Iterator[Atom]:
-        said = bool(thought) or not self.muted
-        yield Atom(THINK, mark=True, said=said)
-        yield Atom(f"\n{thought}\n", said=said)
-        yield Atom(UNTHINK, mark=True, said=said)
-        yield Atom("\n\n", said=said)
-
-    def _contents(self, turn: Turn, said: bool) -> Iterator[Atom]:
-        free = turn.role in ("assistant", "system")
-        for content in turn.contents:
-            if content.modality in ("TEXT", MARK):
-                yield Atom(content.value, mark=content.modality == MARK, said=said, free=free)
-                continue
-            opens, closes = self.template.around.get(content.modality, ("", ""))
-            yield Atom(opens, mark=True)
-            yield Atom("", content=content)
-            yield Atom(closes, mark=True)
-
-    def _calls(self, turn: Turn) -> Iterator[Atom]:
-        for number, call in enumerate(turn.calls):
-            if number or turn.text or any(content.modality != "TEXT" for content in turn.contents):
-                yield Atom("\n", said=True)
-            yield Atom(CALL, mark=True, said=True)
-            yield Atom(f'\n{{"name": {as_json(call["name"])}, "arguments": {call["arguments"]}}}\n', said=True)
-            yield Atom(UNCALL, mark=True, said=True)
 
     def _cut(self, atoms: Iterable[Atom], *, learnt: bool) -> Iterator[Stretch]:
         """Neighbouring texts are cut as one, as a template's are; what is said begins a text of its own."""
