@@ -15,6 +15,7 @@ from ..core.plan import Alternative, Plan, Repeat, SlotPlan, uses, walk
 from ..core.reader import Reader, make_reader
 from ..core.rows import MISSING, as_member, is_absent, is_list, read_path
 from .settling import settle_by_data
+from .source_stream import StreamRows
 from .sources import Rows, open_source
 from .task import SPLITS, Split, Task
 
@@ -41,14 +42,21 @@ class Bound:
         rows = self.rows[split]
         return len(rows) if rows.finite else 1 << 40
 
+    def rows_of_a_pass(self, split: Split, most: int) -> int | None:
+        """Rows of a split; of a stream those of a pass, if they are no more than `most`, else None."""
+        rows = self.rows[split]
+        return rows.ends_within(most) if isinstance(rows, StreamRows) else len(rows)
+
     def read(self, split: Split, index: int) -> Mapping[str, Any]:
         """One row.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: it cannot be read. ConfigError: neither can any behind it.
         """
         try:
             return self.rows[split][index]
+        except ConfigError:  # the source as a whole cannot be read: no row to skip
+            raise
         except (OSError, ValueError) as cause:
             raise DataError(str(cause)) from cause
 

@@ -16,13 +16,16 @@ from ..core.example import Example, RowId
 from ..core.packing import pack
 from ..core.reader import Reader
 from .binding import Bound
-from .drawing import Position
+from .drawing import WINDOW, Position, whole_windows
 from .ledger import Failure
 from .lengths import Lengths
 from .mixture import Mixture, mixture_of
 from .model import Model
 from .stream import Stream
 from .task import Split, Task
+
+EXACT = 8
+"""Windows of a pass that are planned to know its batches; a longer pass is estimated by so many."""
 
 
 class DataModule(L.LightningDataModule):
@@ -97,7 +100,9 @@ class DataModule(L.LightningDataModule):
             bounds = {name: bound for name, bound in self.bounds.items() if "train" in bound.rows}
             if not bounds:
                 raise ConfigError("no task has training rows: pass train= to at least one")
+            sizes = [bound.rows_of_a_pass("train", WINDOW) for bound in bounds.values()]
             self._stream = Stream(
+                window=whole_windows(sizes),
                 tasks=bounds,
                 readers={name: model.reader(bound) for name, bound in bounds.items()},
                 shares=self.mixture.tree({name: bound.size("train") for name, bound in bounds.items()}).checked(),
@@ -123,13 +128,22 @@ class DataModule(L.LightningDataModule):
         )
 
     def _steps(self, accumulate: int) -> int:
+        """Batches of an epoch: those of a pass over all rows, or about as many when it is a long one."""
         if self.steps_per_epoch is not None:
             steps = self.steps_per_epoch
         else:
-            first = self.stream.planned(Position())
-            rows = sum(len(batch) for batch in first.batches)
-            total = sum(b.size("train") for b in self.stream.tasks.values() if b.rows["train"].finite) or rows
-            steps = max(1, round(total / max(rows, 1) * len(first.batches) / self.stream.ranks))
+            stream, at = self.stream, Position()
+            sizes = [bound.rows_of_a_pass("train", WINDOW) for bound in stream.tasks.values()]
+            total = sum(size or 0 for size in sizes) or WINDOW
+            whole = stream.draws.shares.constant and not stream.rounds and None not in sizes
+            windows = max(1, round(total / stream.window)) if whole else 1
+            batches = rows = 0
+            for _ in range(min(windows, EXACT)):
+                plan = stream.planned(at)
+                batches, rows = batches + len(plan.batches), rows + sum(map(len, plan.batches))
+                at = stream.draws.following(at, len(plan.batches) // stream.ranks)
+            passes = 1.0 if whole and windows <= EXACT else total / max(rows, 1)
+            steps = max(1, round(passes * batches / stream.ranks))
         return max(accumulate, steps // accumulate * accumulate)
 
     def val_dataloader(self) -> list[ValidLoader]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ class Draws:
         tasks: the bound tasks by name.
         shares: how often each comes.
         seed: of the shuffles.
-        window: rows that a window draws.
+        window: rows that a window draws; a fraction is owed to the next.
         accumulate: batches of an optimiser step, in which shares are told.
         rounds: whether rows come in rounds of all tasks.
     """
@@ -59,7 +60,7 @@ class Draws:
     tasks: Mapping[str, Bound]
     shares: Shares
     seed: int
-    window: int = WINDOW
+    window: float = WINDOW
     accumulate: int = 1
     rounds: bool = False
 
@@ -107,6 +108,25 @@ class Draws:
         size = self.tasks[name].size("train")
         epoch, place = divmod(draw, size)
         return RowId(name, permuted(place, size, mix(self.seed, "shuffle", name, epoch)), epoch)
+
+
+def whole_windows(sizes: Iterable[int | None]) -> float:
+    """The rows of a window: about 512, and so many that a pass over all rows is whole windows.
+
+    So the rows of two passes over one task, or over tasks that come in proportion to their rows, never meet in a window.
+
+    Args:
+        sizes: of each task; None for one whose end is not known.
+
+    >>> whole_windows([100]), whole_windows([1025]), whole_windows([10, None])
+    (100.0, 341.6666666666667, 512.0)
+    """
+    total = 0
+    for size in sizes:
+        if size is None:
+            return float(WINDOW)
+        total += size
+    return total / math.ceil(total / WINDOW)
 
 
 def round_half(value: float) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..core.errors import DataError
+from ..core.errors import ConfigError, DataError
 from .source_rows import Convert, Row, Rows, kind_of
 
 KEPT = 8192
@@ -41,7 +41,7 @@ class StreamRows(Rows):
         self._iterator: Iterator[Any] | None = None
         self._at = at
         self._start = at
-        self._recent: deque[Row] = deque(maxlen=self.kept)
+        self._recent: deque[Row | DataError] = deque(maxlen=self.kept)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("name", "data", "convert", "kept", "count")}
@@ -53,6 +53,12 @@ class StreamRows(Rows):
 
     def __len__(self) -> int:
         raise TypeError(f"{self.name}: a stream has no length")
+
+    def ends_within(self, most: int) -> int | None:
+        """How many rows a pass has, if no more than `most`: so many are read and kept at most."""
+        if self.count is None:
+            self[most]
+        return self.count if self.count is not None and self.count <= most else None
 
     def __iter__(self) -> Iterator[Row]:
         index = 0
@@ -71,7 +77,10 @@ class StreamRows(Rows):
             if self._beginning(index) > self._at:
                 self._forget(self._beginning(index))
             self._advance()
-        return self._recent[index - self._at]
+        found = self._recent[index - self._at]
+        if isinstance(found, DataError):
+            raise DataError(str(found)) from found.__cause__
+        return found
 
     def place(self, index: int) -> str:
         if self.count is None or index < self.count:
@@ -82,23 +91,36 @@ class StreamRows(Rows):
         return index // self.count * self.count if self.count else 0
 
     def _advance(self) -> None:
-        """Read the next row; at the end of a pass, end it."""
-        with alone():
-            if self._iterator is None:
-                self._iterator = iter(self.data)
-                self._start = self._at
-            found = next(self._iterator, self)
+        """Read the next row, or note why it cannot be read; at the end of a pass, end it."""
+        found: Any
+        try:
+            with alone():
+                if self._iterator is None:
+                    self._iterator = iter(self.data)
+                    self._start = self._at
+                found = next(self._iterator, self)
+            if found is not self:
+                found = self.mapping(found, self._at)
+                found = found if self.convert is None else self.convert(found)
+        except (OSError, ValueError) as cause:
+            found = DataError(str(cause) or type(cause).__name__)
+            found.__cause__ = cause
         if found is self:
             self._end_pass(self._at - self._start)
             return
-        row = self.mapping(found, self._at)
-        self._recent.append(row if self.convert is None else self.convert(row))
+        self._recent.append(found)
         self._at += 1
 
     def _end_pass(self, rows: int) -> None:
         self._iterator = None
         if not rows:
             raise DataError(f"{self.name}: the source has no rows")
+        last = self._recent[-1] if self._recent else None
+        if isinstance(last, DataError) and last.__cause__ is not None and not isinstance(last.__cause__, DataError):
+            raise ConfigError(
+                f"{self.name}: the source ended with an error in row {self._at - 1}, so that no row behind it can be "
+                f"read: {last}; let its iterator go on behind such a row, or pass a source with __getitem__"
+            )
         if self.count is not None and rows != self.count:
             raise DataError(
                 f"{self.name}: every pass over the source must give the same rows, but the first gave {self.count} "

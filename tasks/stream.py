@@ -77,7 +77,7 @@ class Stream:
     batch_rows: int | None = None
     padded: bool | None = False
     ranks: int = 1
-    window: int = WINDOW
+    window: float = WINDOW
     accumulate: int = 1
     rounds: bool = False
     lengths: Lengths = field(default_factory=lambda: Lengths({}))

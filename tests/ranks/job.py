@@ -87,7 +87,8 @@ def main():
     if "save" in settings:
         callbacks.append(ModelCheckpoint(settings["save"], filename="at", every_n_train_steps=int(settings["at"])))
     trainer = L.Trainer(
-        max_steps=int(settings.get("steps", 4)), accelerator="cpu", devices=ranks, strategy=strategy, logger=False,
+        max_steps=-1 if "epochs" in settings else int(settings.get("steps", 4)),
+        max_epochs=int(settings["epochs"]) if "epochs" in settings else None, accelerator="cpu", devices=ranks, strategy=strategy, logger=False,
         callbacks=callbacks, enable_checkpointing="save" in settings, enable_progress_bar=False,
         enable_model_summary=False, accumulate_grad_batches=int(settings.get("accumulate", 1)),
         limit_val_batches=0, num_nodes=1,

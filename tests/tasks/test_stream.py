@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import omniline as ol
-from omniline.core.errors import DataError
+from omniline.core.errors import ConfigError, DataError
 from omniline.tasks.drawing import Position, all_rows
 from omniline.tasks.stream import Stream
 
@@ -251,3 +251,50 @@ def test_finding_a_place_costs_no_reading(small):
     next(data.batches(Position(321, 1)))
     assert len(read) <= 32 and len(set(read)) == 16, "each row of the window once to measure, those of the batch again"
     assert np.ptp(read) > 1000
+
+
+class Small(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        for n in range(37):
+            yield {"text": f"row {n}" * (n % 5 + 1), "word": "w"}
+
+
+@pytest.mark.parametrize("kind", ["map", "iterable", "proportional"])
+def test_an_epoch_of_few_rows_is_one_pass(small, kind):
+    """Also for a source whose end is only found by reading, and for tasks in proportion to their rows."""
+    rows = list(Small())
+    sources = {"map": [rows], "iterable": [Small()], "proportional": [rows, rows[:11]]}[kind]
+    made = [ol.Task(f"t{n}", "[TEXT:text] -> [TEXT:word]", train=data) for n, data in enumerate(sources)]
+    mixture = ol.Mixture(made, strategy="proportional")
+    data = ol.DataModule(mixture, model=small.build(made), batch_tokens=150)
+    seen = Counter(tuple(id) for batch in data.train_dataloader() for id in batch.ids)
+    assert seen == {(f"t{n}", row, 0): 1 for n, source in enumerate(sources) for row in range(len(list(source)))}
+
+
+class Holed(torch.utils.data.IterableDataset):
+    """A stream in which some rows are not what they must be, or which breaks at one of them."""
+
+    def __init__(self, breaks=False):
+        self.breaks = breaks
+
+    def __iter__(self):
+        for n in range(20):
+            if n == 7 and self.breaks:
+                raise OSError("the disk is gone")
+            yield ["no row"] if n == 7 else {"text": f"row {n}", "word": "w"}
+
+
+def test_a_bad_row_of_a_stream_shifts_no_other(small):
+    task = ol.Task("t", "[TEXT:text] -> [TEXT:word]", train=Holed(), on_error="skip")
+    data = stream(small, [task], window=20)
+    batches = list(islice(data.batches(Position()), len(data.plan(Position()).batches)))
+    assert sorted(id.row for b in batches for id in b.ids) == [n for n in range(20) if n != 7]
+    (failure,) = [f for b in batches for f in b.failures]
+    assert failure.place == "row 7" and "must be a mapping" in failure.cause
+    assert data.tasks["t"].read("train", 8)["text"] == "row 8"
+
+
+def test_a_stream_that_breaks_never_passes_for_a_short_one(small):
+    task = ol.Task("t", "[TEXT:text] -> [TEXT:word]", train=Holed(breaks=True), on_error="skip")
+    with pytest.raises(ConfigError, match="ended with an error in row 7"):
+        stream(small, [task], window=20).plan(Position())
