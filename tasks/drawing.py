@@ -113,7 +113,7 @@ class Draws:
 def whole_windows(sizes: Iterable[int | None]) -> float:
     """The rows of a window: about 512, and so many that a pass over all rows is whole windows.
 
-    So the rows of two passes over one task, or over tasks that come in proportion to their rows, never meet in a window.
+    So rows of two passes, over one task or over tasks in proportion to their rows, never meet in a window.
 
     Args:
         sizes: of each task; None for one whose end is not known.

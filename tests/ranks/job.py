@@ -86,9 +86,10 @@ def main():
     callbacks = [record]
     if "save" in settings:
         callbacks.append(ModelCheckpoint(settings["save"], filename="at", every_n_train_steps=int(settings["at"])))
+    epochs = int(settings["epochs"]) if "epochs" in settings else None
     trainer = L.Trainer(
-        max_steps=-1 if "epochs" in settings else int(settings.get("steps", 4)),
-        max_epochs=int(settings["epochs"]) if "epochs" in settings else None, accelerator="cpu", devices=ranks, strategy=strategy, logger=False,
+        max_steps=int(settings.get("steps", 4 if epochs is None else -1)), max_epochs=epochs, accelerator="cpu",
+        devices=ranks, strategy=strategy, logger=False,
         callbacks=callbacks, enable_checkpointing="save" in settings, enable_progress_bar=False,
         enable_model_summary=False, accumulate_grad_batches=int(settings.get("accumulate", 1)),
         limit_val_batches=0, num_nodes=1,

@@ -58,7 +58,7 @@ def test_two_ranks_take_the_steps_of_one(tmp_path, alone, strategy):
 
 
 def test_three_ranks_with_rows_that_cannot_be_read(tmp_path):
-    """A pass of all three tasks, of 24 rows each: all rows are met but the one that cannot be read, wherever it lies."""
+    """A pass of three tasks of 24 rows: all rows are met but the one that cannot be read, wherever it lies."""
     seen, done = start(tmp_path / "job", "fsdp", "kind=broken", "epochs=1", ranks=3)
     assert len(seen) == 3, done.stderr[-2000:]
     ids = [tuple(id) for rank in seen for batch in rank["rows"] for id in batch]
