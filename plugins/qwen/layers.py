@@ -26,6 +26,8 @@ class Shape:
     attention_dropout: float
     qk_norm: bool
     qkv_bias: bool
+    out_bias: bool
+    ffn_bias: bool
     norm_eps: float
     view: View
 
@@ -39,7 +41,7 @@ class Attention(nn.Module):
         self.q = Linear(shape.width, shape.heads * shape.head_size, bias=shape.qkv_bias)
         self.k = Linear(shape.width, shape.key_heads * shape.head_size, bias=shape.qkv_bias)
         self.v = Linear(shape.width, shape.key_heads * shape.head_size, bias=shape.qkv_bias)
-        self.out = Linear(shape.heads * shape.head_size, shape.width, bias=False)
+        self.out = Linear(shape.heads * shape.head_size, shape.width, bias=shape.out_bias)
         self.q_norm = RMSNorm(shape.head_size, shape.norm_eps) if shape.qk_norm else None
         self.k_norm = RMSNorm(shape.head_size, shape.norm_eps) if shape.qk_norm else None
 
@@ -73,9 +75,9 @@ class DecoderLayer(nn.Module):
         self.attention_in = RMSNorm(shape.width, shape.norm_eps)
         self.attention = Attention(shape)
         self.ffn_in = RMSNorm(shape.width, shape.norm_eps)
-        self.gate = Linear(shape.width, shape.ffn, bias=False)
-        self.up = Linear(shape.width, shape.ffn, bias=False)
-        self.down = Linear(shape.ffn, shape.width, bias=False)
+        self.gate = Linear(shape.width, shape.ffn, bias=shape.ffn_bias)
+        self.up = Linear(shape.width, shape.ffn, bias=shape.ffn_bias)
+        self.down = Linear(shape.ffn, shape.width, bias=shape.ffn_bias)
 
     def forward(self, x: Tensor, layout: Layout, by: Turn) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Rows [joined rows, width], and their keys and values."""

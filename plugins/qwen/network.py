@@ -12,7 +12,8 @@ from ...core.layers import Linear, RMSNorm, dropout, rerun
 from ...core.layout import Layout
 from ...core.networks import Cache, NewRows
 from .layers import DecoderLayer, Shape
-from .rotary import Rotary, Turn, turn
+from .places import places_of
+from .rotary import GROWING, Rotary, Scaling, Turn, turn
 
 
 class DecoderNetwork(nn.Module):
@@ -40,7 +41,20 @@ class DecoderNetwork(nn.Module):
         attention_dropout: float = 0.0,
         qk_norm: bool = False,
         qkv_bias: bool = False,
+        out_bias: bool = False,
+        ffn_bias: bool = False,
         norm_eps: float = 1e-6,
+        rope_scaling: Scaling = "none",
+        rope_factor: float = 1.0,
+        rope_original: int | None = None,
+        rope_gain: float | None = None,
+        rope_fast: float = 32.0,
+        rope_slow: float = 1.0,
+        rope_whole: bool = True,
+        rope_low: float = 1.0,
+        rope_high: float = 4.0,
+        rope_sections: tuple[str, ...] = (),
+        rope_rate: float = 1.0,
         prefix: str = "both",
         typed: bool = True,
         checkpoint: bool = False,
@@ -53,7 +67,21 @@ class DecoderNetwork(nn.Module):
         if size % 2:
             raise ValueError(f"a head's size must be even, but is {size}")
         self.width, self.positions, self.head_size = width, positions, size
-        self.rotary = Rotary(size=size, base=rope_base)
+        self.rate = rope_rate
+        self.rotary = Rotary(
+            size=size,
+            base=rope_base,
+            scaling=rope_scaling,
+            factor=rope_factor,
+            original=rope_original,
+            gain=rope_gain,
+            fast=rope_fast,
+            slow=rope_slow,
+            whole=rope_whole,
+            low=rope_low,
+            high=rope_high,
+            sections=tuple(map(int, rope_sections)) or None,
+        )
         self.dropout, self.checkpoint = dropout, checkpoint
         shape = Shape(
             width=width,
@@ -65,6 +93,8 @@ class DecoderNetwork(nn.Module):
             attention_dropout=attention_dropout,
             qk_norm=qk_norm,
             qkv_bias=qkv_bias,
+            out_bias=out_bias,
+            ffn_bias=ffn_bias,
             norm_eps=norm_eps,
             view="joined" if prefix == "both" else "causal",
         )
@@ -79,7 +109,7 @@ class DecoderNetwork(nn.Module):
         Raises:
             ValueError: source and target together are longer than `positions`.
         """
-        hidden, _ = self._read(x, layout)
+        hidden, _, _ = self._read(x, layout)
         return layout.unjoin(hidden) if layout.rows else hidden
 
     @torch.no_grad()
@@ -91,7 +121,8 @@ class DecoderNetwork(nn.Module):
         """
         if layout.target.rows:
             raise ValueError(f"prefill reads source rows, but the layout has {layout.target.rows} target rows too")
-        return StreamCache(self._read(x, layout)[1], layout.joined)
+        hidden, memory, ends = self._read(x, layout)
+        return StreamCache(memory, layout.joined, ends)
 
     @torch.no_grad()
     def extend(self, rows: NewRows, cache: Cache) -> Tensor:
@@ -105,23 +136,34 @@ class DecoderNetwork(nn.Module):
         sizes = zip(cache.source_lengths, step.fed, step.counts, strict=True)
         self._fits(max((sum(size) for size in sizes), default=0))
         first = torch.tensor(cache.source_ends, dtype=torch.long, device=step.x.device)
-        by = turn(step.places + first[:, None], self.rotary)
+        places = step.places + first[:, None]
+        by = turn(places if self.rotary.sections is None else places.expand(3, *places.shape), self.rotary)
         hidden = self._typed(step.x, step.kinds)
         for number, layer in enumerate(self._layers()):
             hidden = layer.step(hidden, step, number, by)
         return step.finish(self.norm(hidden))
 
-    def _read(self, x: Tensor, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Hidden states in the joined order, and each layer's keys and values."""
+    def _read(self, x: Tensor, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]], tuple[int, ...] | None]:
+        """Hidden states in the joined order, each layer's keys and values, and the places that follow the streams."""
         self._fits(layout.joined.longest)
         rows = self._typed(x, layout.kinds)
         hidden = dropout(layout.join(rows) if layout.rows else rows, self.dropout, self.training)
-        by = turn(layout.joined.index.to(x.device), self.rotary)
+        by, ends = self._turns(layout, x.device)
         memory = []
         for layer in self._layers():
             hidden, own = self._run(layer, hidden, layout, by)
             memory.append(own)
-        return self.norm(hidden), memory
+        return self.norm(hidden), memory, ends
+
+    def _turns(self, layout: Layout, device: torch.device) -> tuple[Turn, tuple[int, ...] | None]:
+        """The rotations of the joined rows, and the places that follow the streams where they do not count rows."""
+        if self.rotary.sections is not None:
+            places = places_of(layout, self.rate)
+            return turn(places.rows.to(device), self.rotary), places.ends
+        lengths = None
+        if self.rotary.scaling in GROWING:
+            lengths = torch.tensor(layout.joined.lengths, device=device)[layout.joined.part.to(device)]
+        return turn(layout.joined.index.to(device), self.rotary, lengths), None
 
     def _run(self, layer: DecoderLayer, x: Tensor, layout: Layout, by: Turn) -> Any:
         if self.checkpoint and self.training and torch.is_grad_enabled():
