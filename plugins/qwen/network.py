@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -13,13 +15,13 @@ from ...core.layout import Layout
 from ...core.networks import Cache, NewRows
 from .layers import DecoderLayer, Shape
 from .places import places_of
-from .rotary import GROWING, Rotary, Scaling, Turn, turn
+from .rotary import GROWING, Rotary, Turn, turn
 
 
 class DecoderNetwork(nn.Module):
     """See the settings of `plugins.qwen.plugin.DecoderOnly`; `kinds` is how many ports the model has.
 
-    `outside` are the settings that concern what stands around the network.
+    `more` are the settings of rotations, and those that concern what stands around the network.
 
     Raises:
         ValueError: the heads do not divide the width, or the key heads the heads, or a head's size is odd.
@@ -36,7 +38,6 @@ class DecoderNetwork(nn.Module):
         ffn: int = 704,
         layers: int = 4,
         positions: int = 2048,
-        rope_base: float = 10_000.0,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
         qk_norm: bool = False,
@@ -44,21 +45,10 @@ class DecoderNetwork(nn.Module):
         out_bias: bool = False,
         ffn_bias: bool = False,
         norm_eps: float = 1e-6,
-        rope_scaling: Scaling = "none",
-        rope_factor: float = 1.0,
-        rope_original: int | None = None,
-        rope_gain: float | None = None,
-        rope_fast: float = 32.0,
-        rope_slow: float = 1.0,
-        rope_whole: bool = True,
-        rope_low: float = 1.0,
-        rope_high: float = 4.0,
-        rope_sections: tuple[str, ...] = (),
-        rope_rate: float = 1.0,
         prefix: str = "both",
         typed: bool = True,
         checkpoint: bool = False,
-        **outside: Any,
+        **more: Any,
     ) -> None:
         super().__init__()
         size = head_size if head_size is not None else _head_size(width, heads)
@@ -67,21 +57,7 @@ class DecoderNetwork(nn.Module):
         if size % 2:
             raise ValueError(f"a head's size must be even, but is {size}")
         self.width, self.positions, self.head_size = width, positions, size
-        self.rate = rope_rate
-        self.rotary = Rotary(
-            size=size,
-            base=rope_base,
-            scaling=rope_scaling,
-            factor=rope_factor,
-            original=rope_original,
-            gain=rope_gain,
-            fast=rope_fast,
-            slow=rope_slow,
-            whole=rope_whole,
-            low=rope_low,
-            high=rope_high,
-            sections=tuple(map(int, rope_sections)) or None,
-        )
+        self.rotary, self.rate = _rotary(size, more), float(more.get("rope_rate", 1.0))
         self.dropout, self.checkpoint = dropout, checkpoint
         shape = Shape(
             width=width,
@@ -185,6 +161,14 @@ class DecoderNetwork(nn.Module):
                 f"source and target must have at most {self.positions} tokens together, but have {longest}: raise "
                 "`positions`"
             )
+
+
+def _rotary(size: int, settings: Mapping[str, Any]) -> Rotary:
+    """The rotations that the settings `rope_...` say."""
+    names = {field.name for field in fields(Rotary)} - {"size", "sections"}
+    own = {key.removeprefix("rope_"): value for key, value in settings.items() if key.startswith("rope_")}
+    sections = tuple(map(int, own.get("sections", ()))) or None
+    return Rotary(size=size, sections=sections, **{key: value for key, value in own.items() if key in names})
 
 
 def _head_size(width: int, heads: int) -> int:
