@@ -14,13 +14,13 @@ from PIL import Image
 
 from omniline.core.codec import Reading
 from omniline.core.errors import PluginError
+from omniline.core.opening import video_files
 from omniline.core.opening.video_av import AvFilm
 from omniline.core.opening.video_clip import VideoClip
 from omniline.core.opening.video_files import DecordFilm
 from omniline.core.opening.video_reading import open_clip
 from omniline.core.opening.video_whole import missing_bytes
 from omniline.core.timespan import TimeSpan
-from omniline.plugins.vision import video_files
 from omniline.plugins.vision.video import VideoCodec
 
 TICKS = Fraction(1, 1000)
