@@ -54,10 +54,12 @@ class View:
     Attributes:
         size: width and height of the upright picture in pixels.
         matrix: from shares of its sides to shares of the sides of what is seen; both run from 0 to 1.
+        made: width and height of what is seen in pixels, where followers write in these.
     """
 
     size: Size
     matrix: Matrix = SAME
+    made: Size | None = None
 
     def seen(self, corners: Corners) -> Corners:
         """A box of the picture in what is seen, both in shares: the smallest upright box around it, uncut.

@@ -34,6 +34,23 @@ class Opened(NamedTuple):
     footage: Footage
     part: TimeSpan
 
+    def within(self, leader: Any) -> TimeSpan:
+        """The part, cut to the seconds of a slot that the clip is in step with; any other leader cuts nothing.
+
+        Raises:
+            ValueError: the leader reads where the clip has ended.
+        """
+        if not isinstance(leader, TimeSpan):
+            return self.part
+        first, last = self.part
+        start, stop = max(leader.start, first), min(leader.stop, last)
+        if start >= stop:
+            raise ValueError(
+                f"the video {self.footage.name} runs from {first:.2f} s to {last:.2f} s, but the slot that it is in "
+                f"step with is read from {leader.start:.2f} s to {leader.stop:.2f} s"
+            )
+        return TimeSpan(start, stop)
+
 
 @contextmanager
 def open_clip(raw: Any, *, rate: float = RATE) -> Iterator[Opened]:

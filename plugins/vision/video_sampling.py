@@ -42,15 +42,9 @@ class Sampling:
         Raises:
             ValueError: the leader reads where the clip has ended.
         """
-        first, last = clip.part
         if isinstance(reading.leader, TimeSpan):
-            start, stop = max(reading.leader.start, first), min(reading.leader.stop, last)
-            if start >= stop:
-                raise ValueError(
-                    f"the video {clip.footage.name} runs from {first:.2f} s to {last:.2f} s, but the slot that it is "
-                    f"in step with is read from {reading.leader.start:.2f} s to {reading.leader.stop:.2f} s"
-                )
-            return TimeSpan(start, stop)
+            return clip.within(reading.leader)
+        first, last = clip.part
         spare = clip.part.seconds - self._piece()
         if self.how != "clip" or spare <= 0:
             return clip.part
