@@ -46,7 +46,7 @@ def open_picture(raw: Any, *, least: Size | None = None) -> Image.Image:
     """
     opened = _opened(raw)
     try:
-        turned = opened.getexif().get(ORIENTATION, 1)
+        turned = _turned(opened)
         if least is not None and opened is not raw and opened.format == "JPEG":
             opened.draft("RGB", least[::-1] if turned >= FIRST_LYING else least)
         made = _rgb(opened if turned == 1 else ImageOps.exif_transpose(opened))
@@ -69,11 +69,30 @@ def picture_size(raw: Any) -> Size:
         TypeError, ValueError: see `open_picture`.
     """
     opened = _opened(raw)
-    turned = opened.getexif().get(ORIENTATION, 1)
+    turned = _turned(opened)
     size = opened.size
     if opened is not raw:
         opened.close()
     return size[::-1] if turned >= FIRST_LYING else size
+
+
+def _turned(opened: Image.Image) -> int:
+    """EXIF's number for how the camera was held; pillow would decode all of a PNG to look for it behind the pixels."""
+    file = getattr(opened, "fp", None)
+    if opened.format == "PNG" and "exif" not in opened.info and file is not None and not _has_chunk(file, b"eXIf"):
+        return 1
+    return int(opened.getexif().get(ORIENTATION, 1))
+
+
+def _has_chunk(file: Any, wanted: bytes) -> bool:
+    """Whether a PNG has a chunk of that type; reads the heads of its chunks alone."""
+    here = file.tell()
+    at, head = file.seek(8), file.read(8)
+    while len(head) == 8 and head[4:] != wanted:
+        at = file.seek(at + 12 + int.from_bytes(head[:4], "big"))
+        head = file.read(8)
+    file.seek(here)
+    return len(head) == 8
 
 
 def _opened(raw: Any) -> Image.Image:

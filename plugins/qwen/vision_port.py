@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...core.attention_groups import Group, Piece, group_pieces
 from ...core.layers import Linear, rerun
 from ...core.port import Port
-from .vision_rows import Grid, VisionRows, rows_of
+from .vision_rows import Grid, rows_of
 from .vision_tower import Design, FullBlock, Merger, PatchEmbedding, TowerShape, Turn, WindowBlock, turn_plane
 
 STATISTICS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {

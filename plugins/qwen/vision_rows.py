@@ -69,7 +69,7 @@ def rows_of(grids: tuple[Grid, ...], merge: int, window: int | None = None) -> V
 
 @lru_cache(maxsize=1024)
 def _places(tall: int, wide: int, merge: int) -> Ints:
-    """[tall * wide, 2]: row and column of the patches of a picture, those that are merged together one after another."""
+    """[tall * wide, 2]: row and column of a picture's patches; those that are merged follow each other."""
     spots = np.stack(np.meshgrid(np.arange(tall), np.arange(wide), indexing="ij"), -1)
     cut = spots.reshape(tall // merge, merge, wide // merge, merge, 2).swapaxes(1, 2)
     return np.ascontiguousarray(cut).reshape(-1, 2)
@@ -77,7 +77,7 @@ def _places(tall: int, wide: int, merge: int) -> Ints:
 
 @lru_cache(maxsize=1024)
 def _windows(tall: int, wide: int, side: int) -> tuple[Ints, tuple[int, ...]]:
-    """The tokens of a frame window by window, row by row both ways, and the tokens of each; those at the rim are smaller.
+    """The tokens of a frame window by window, and the tokens of each; windows at the rim are smaller.
 
     >>> _windows(3, 2, 2)[0].tolist(), _windows(3, 2, 2)[1]
     ([0, 1, 2, 3, 4, 5], (4, 2))

@@ -124,6 +124,20 @@ def test_extreme_sizes():
             assert codec.encode(raw, Reading()).rows <= codec.measure(raw, Reading()) <= 16
 
 
+def test_a_png_says_how_it_was_turned_wherever_it_does():
+    """Its size is known without its pixels, also where the note stands behind them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    before = file_bytes(picture(), exif=exif)
+    at = before.index(b"eXIf") - 4
+    end = at + 12 + int.from_bytes(before[at : at + 4], "big")
+    behind = before[:at] + before[end:-12] + before[at:end] + before[-12:]
+    plain = before[:at] + before[end:]
+    for raw, size in ((before, (32, 48)), (behind, (32, 48)), (plain, (48, 32))):
+        assert picture_size(raw) == open_picture(raw).size == size
+    assert picture_size(plain[:400]) == (48, 32)
+
+
 def test_a_turned_photograph_is_upright():
     exif = Image.Exif()
     exif[ORIENTATION] = 6
