@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from ...core.adapter import Adapter
 from ...core.backbone import Backbone
 from ...core.errors import ConfigError
 from ...core.frame import Frame
 from ...core.settings import setting
 from ..hookspecs import hookimpl
+from .vision_plugin import QwenImage, QwenVideo
 
 Size = dict[str, int | float | bool | str]
 
@@ -126,3 +128,9 @@ class DecoderOnly(Backbone):
 def backbones() -> dict[str, type[Backbone]]:
     """The plain decoder."""
     return {"decoder": DecoderOnly}
+
+
+@hookimpl
+def adapters() -> Mapping[str, type[Adapter]]:
+    """What the family's backbones see with."""
+    return {"qwen_image": QwenImage, "qwen_video": QwenVideo}

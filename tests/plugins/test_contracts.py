@@ -76,6 +76,15 @@ CASES = {
     "video_codes": ({"size": 16, "max_frames": 2, "codes": 64, "channels": 16}, CLIPS, {"lossy": True}),
     "timm_video": ({"model": "test_resnet", "size": 32, "stride": 16, "max_frames": 3}, CLIPS, {}),
 }
+TOWER = {"depth": 2, "tower_width": 16, "heads": 2, "ffn": 24, "patch": 4, "min_pixels": 64, "max_pixels": 1024}
+CASES |= {
+    "qwen_image": (TOWER, PICTURES, {}),
+    "qwen_video": (
+        TOWER | {"design": "window", "window": 16, "full_layers": ("1",), "fps": 8.0, "slowest_fps": 2.0},
+        CLIPS,
+        {},
+    ),
+}
 LOSSES = {
     "box_regression": {
         "port": lambda self: BoxValuesPort(width=16),
