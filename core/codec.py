@@ -69,8 +69,8 @@ class Encoded:
         labels: target side only: what a loss compares, each [rows, ...], by name; a token predictor gives "tokens"
             (int64, end mark included), a class predictor "label" (int64), a value predictor "values" (float32).
         roles: uint8 [rows] of GIVEN, FORCED, SUPERVISED; None for all alike (SUPERVISED on the target side).
-        grid: float32 [rows, 3]: place in the value's own grid (time in seconds or index, height, width); None for
-            text-like values, which are placed by their running index.
+        grid: float32 [rows, 3]: place in the value's own grid (time in seconds or index, height, width; -1 for height
+            and width of what has none); None for text-like values, which are placed by their running index.
         mutual: on the target side its rows see each other both ways, and each is predicted from its own hidden state
             instead of that of the row before it; denoising works so.
         parts: of a value that holds others (a conversation with pictures) its stretches in order, each with its

@@ -69,7 +69,7 @@ class Places(nn.Module):
     def _grid(self, spots: Tensor) -> Tensor:
         """[n, width] of n spots; called for none too, so that ranks with and without grids stay in step."""
         assert self.height is not None and self.width is not None and self.time is not None
-        height, width = spots[:, 1].round().long(), spots[:, 2].round().long()
+        height, width = spots[:, 1:].round().long().clamp(min=0).unbind(1)
         if len(spots) and int(torch.maximum(height, width).max()) >= SIDE:
             side = int(torch.maximum(height, width).max()) + 1
             raise ValueError(f"a grid must have at most {SIDE} rows and columns, but has {side}: use larger patches")

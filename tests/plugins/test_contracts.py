@@ -64,6 +64,7 @@ CASES = {
     "box": ({}, ((0.1, 0.2, 0.5, 0.75), (0.0, 0.0, 1.0, 1.0)), {"same": lambda a, b: np.allclose(a, b, atol=1e-3)}),
     "box_values": ({"unit": "relative"}, ((0.1, 0.2, 0.5, 0.75), (0.0, 0.0, 1.0, 1.0)), {"same": np.allclose}),
     "audio": ({"bands": 16}, SOUNDS, {"lossy": True}),
+    "qwen_audio": ({"bands": 16, "channels": 16, "heads": 2, "ffn": 16, "layers": 1, "block": 20}, SOUNDS, {}),
     "image": ({"size": 16, "patch": 8}, PICTURES, {}),
     "image_codes": ({"size": 16, "factor": 4, "codes": 64, "channels": 16}, PICTURES, {"lossy": True}),
     "motion": (
