@@ -18,6 +18,9 @@ from .encoding import SlotReader
 from .example import Piece
 from .sketch import Item
 
+ROUNDING = 1e-4
+"""Seconds that a time in float32 may lack of where a piece ends."""
+
 
 def pairs(items: Sequence[Item], fit: Callable[[Item, Item], bool]) -> Iterator[tuple[Item, ...]]:
     """The items in order, one by one, but those that fit as a pair: the followed one, then its follower.
@@ -79,7 +82,9 @@ def _runs(piece: Piece, seconds: float) -> Iterator[tuple[int, Piece]]:
     if encoded.grid is None or not encoded.rows:
         yield 0, piece
         return
-    numbers = np.maximum.accumulate(np.floor_divide(np.asarray(encoded.grid)[:, 0], seconds).astype(np.int64))
+    numbers = np.maximum.accumulate(
+        np.floor_divide(np.asarray(encoded.grid)[:, 0] + ROUNDING, seconds).astype(np.int64)
+    )
     edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), encoded.rows]
     for first, last in zip(edges[:-1], edges[1:], strict=True):
         yield int(numbers[first]), piece._replace(encoded=_run(encoded, first, last))

@@ -36,7 +36,6 @@ BUILTIN = (
     "omniline.plugins.motion.plugin",
     "omniline.plugins.ofa.plugin",
     "omniline.plugins.qwen.plugin",
-    "omniline.plugins.qwen.audio_plugin",
     "omniline.plugins.likelihood.plugin",
     "omniline.plugins.contrastive.plugin",
     "omniline.plugins.search.plugin",

@@ -8,7 +8,6 @@ from typing import Literal
 from ...core.adapter import Adapter
 from ...core.modality import TensorSpec, Tokens
 from ...core.settings import setting
-from ..hookspecs import hookimpl
 
 TOKENS_A_SECOND = 25
 
@@ -42,9 +41,3 @@ class QwenAudio(Adapter):
     def tensors(self) -> tuple[TensorSpec, ...]:
         """The features of a sound."""
         return (TensorSpec("frames", "float32", ("n", self.bands)),)
-
-
-@hookimpl
-def adapters() -> dict[str, type[Adapter]]:
-    """The audio tower."""
-    return {"qwen_audio": QwenAudio}

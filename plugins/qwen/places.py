@@ -74,14 +74,15 @@ def _stretch(run: Sequence[tuple[int, Segment]], grid: Numbers, start: int, rate
     if not gridded:
         count = sum(segment.length for _, segment in run)
         return np.broadcast_to(np.arange(start, start + count), (3, count)), start + count
-    marks, begin = run[: gridded[0]], start
+    marks, begin = [part for part in run[: gridded[0]] if part[1].length], start
     parts = [np.full((3, segment.length), start) for _, segment in marks]
     if len(marks):
         begin = start + 1
     parts += [_grid_places(grid[at : at + s.length], rate) + begin for at, s in run[gridded[0] : gridded[-1] + 1]]
     end = max(int(part.max()) for part in parts if part.size) + 1
-    behind = [np.full((3, segment.length), end) for _, segment in run[gridded[-1] + 1 :]]
-    return np.concatenate([*parts, *behind], axis=1), end + bool(behind)
+    behind = [np.full((3, segment.length), end) for _, segment in run[gridded[-1] + 1 :] if segment.length]
+    # Where not all marks are closed yet, the next row is one that closes, at the same place.
+    return np.concatenate([*parts, *behind], axis=1), end + (0 < len(marks) <= len(behind))
 
 
 def _grid_places(grid: Numbers, rate: float) -> Numbers:

@@ -1,4 +1,4 @@
-"""The backbone `decoder`: decoder-only, with a prefix mask over the source."""
+"""The decoder family: the backbone `decoder`, and the adapters that Qwen's backbones bring."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ...core.errors import ConfigError
 from ...core.frame import Frame
 from ...core.settings import setting
 from ..hookspecs import hookimpl
+from .audio_plugin import QwenAudio
 from .vision_plugin import QwenImage, QwenVideo
 
 Size = dict[str, int | float | bool | str]
@@ -132,5 +133,5 @@ def backbones() -> dict[str, type[Backbone]]:
 
 @hookimpl
 def adapters() -> Mapping[str, type[Adapter]]:
-    """What the family's backbones see with."""
-    return {"qwen_image": QwenImage, "qwen_video": QwenVideo}
+    """What the family's backbones see and hear with."""
+    return {"qwen_image": QwenImage, "qwen_video": QwenVideo, "qwen_audio": QwenAudio}
