@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from ..core.batch import Batch
@@ -21,6 +23,7 @@ from .ledger import Failure
 from .lengths import Lengths
 from .mixture import Mixture, mixture_of
 from .model import Model
+from .restoring import changed
 from .stream import Stream
 from .task import Split, Task
 
@@ -172,8 +175,19 @@ class DataModule(L.LightningDataModule):
             "began": at.began,
             "drawn": list(at.drawn),
             "cut": [list(pair) for pair in at.cut],
-            "ranks": self._trainer_value("world_size", 1),
             "seed": self.seed,
+            "made": self._made(),
+        }
+
+    def _made(self) -> dict[str, Any]:
+        """What the stream is a function of besides its seed."""
+        return {
+            "batch_tokens": self.batch_tokens,
+            "batch_rows": self.batch_rows,
+            "padded": self.padded,
+            "ranks": self._trainer_value("world_size", 1),
+            "accumulate_grad_batches": self._trainer_value("accumulate_grad_batches", 1),
+            "rows": {name: bound.size("train") for name, bound in self.stream.tasks.items()},
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -182,10 +196,14 @@ class DataModule(L.LightningDataModule):
         Raises:
             ConfigError: the run is resumed with another seed, which would be another stream.
         """
+        if self.trainer is not None and self.trainer.state.fn not in (None, TrainerFn.FITTING):
+            return
         if state_dict["seed"] != self.seed:
             raise ConfigError(
                 f"the checkpoint's stream has seed {state_dict['seed']}, but this run has {self.seed}: pass the same"
             )
+        for what in changed(state_dict["made"], self._made()):
+            rank_zero_warn(f"this run does not go on exactly as it was: {what}")
         at = Position(
             int(state_dict["window"]),
             int(state_dict["step"]),
@@ -193,7 +211,7 @@ class DataModule(L.LightningDataModule):
             tuple(float(count) for count in state_dict["drawn"]),
             tuple((int(ranks), int(steps)) for ranks, steps in state_dict["cut"]),
         )
-        self.position = at.with_ranks(int(state_dict["ranks"]), self._trainer_value("world_size", 1))
+        self.position = at.with_ranks(int(state_dict["made"]["ranks"]), self._trainer_value("world_size", 1))
 
 
 class Loader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ import lightning as L
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_warn
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
@@ -33,6 +35,7 @@ from .model import Model
 from .optimising import SCHEDULES, adamw, clear_denormal, shape_at
 from .ranks import Ranks, apart, full_state, shard, whole
 from .realised import Realised
+from .restoring import restorable, said
 from .task import Split, Task
 
 
@@ -195,7 +198,7 @@ class Module(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say when a checkpoint is inexact: inside an accumulation window the gradients so far are not kept."""
-        if not self.trainer.training:
+        if self.trainer.state.fn != TrainerFn.FITTING:
             return
         batches = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         lost = batches % self.trainer.accumulate_grad_batches
@@ -264,7 +267,11 @@ class Module(L.LightningModule):
             self._agreed({})
 
     def on_train_start(self) -> None:
-        """Start the clock of tokens a second."""
+        """Say whether the run can be restored exactly; start the clock of tokens a second."""
+        if self.trainer.is_global_zero:
+            bounds = [self.model.bound(task) for task in self.mixture]
+            sources = {bound.task.name: bound.rows["train"] for bound in bounds if "train" in bound.rows}
+            sys.stderr.write(said(restorable(sources)))
         self._clock = time.perf_counter()
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:

@@ -54,6 +54,11 @@ class StreamRows(Rows):
     def __len__(self) -> int:
         raise TypeError(f"{self.name}: a stream has no length")
 
+    def again(self) -> Any:
+        """The first row of a new pass."""
+        with alone():
+            return next(iter(self.data), None)
+
     def ends_within(self, most: int) -> int | None:
         """How many rows a pass has, if no more than `most`: so many are read and kept at most."""
         if self.count is None:

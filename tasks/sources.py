@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.errors import DataError
 from ..core.near import nearest
+from .source_chunks import ChunkRows, by_number
 from .source_files import DELIMITERS, JsonlRows, JsonRows, TableRows
 from .source_rows import ChainRows, MapRows, Rows, kind_of
 from .source_stream import StreamRows, refuse_spent
@@ -38,7 +39,8 @@ def open_source(data: Any, *, name: str) -> Rows:
 
     Args:
         data: a list of mappings, a torch Dataset or IterableDataset, any re-iterable of mappings, a Hugging Face
-            dataset (streamed too), a pandas or polars frame, a path or glob, or a list of paths.
+            dataset (streamed too), a streaming set of litdata or mosaic, a pandas or polars frame, a path or glob, or
+            a list of paths.
         name: what errors call it, such as `caption.train`.
 
     Raises:
@@ -60,6 +62,8 @@ def open_source(data: Any, *, name: str) -> Rows:
         raise DataError(_not_a_mapping(data, name))
     convert = names_of(getattr(data, "features", None))
     if _iterates(data):
+        if by_number(data):
+            return ChunkRows(data, name=name, convert=convert)
         refuse_spent(data, name)
         return StreamRows(data, name=name, convert=convert)
     indexed = hasattr(data, "__getitem__") and not isinstance(data, type | bytes | bytearray)

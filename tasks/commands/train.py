@@ -20,7 +20,6 @@ from ..bundle import INDEX
 from ..evaluation import evaluate
 from ..fit import fit
 from ..progress import Progress
-from ..restoring import restorable
 from ..taskfile import TaskFile
 from . import show
 from .evaluate import table
@@ -41,8 +40,6 @@ def run(args: argparse.Namespace) -> int:
     quieten()
     trainer = make_trainer(file, checkpoints)
     own = {"fewer_page_faults": True, "ledger": checkpoints / "skipped.jsonl", **file.fit}
-    for sentence in restorable(mixture):
-        show.note(sentence)
     try:
         model = fit(
             mixture,

@@ -14,7 +14,6 @@ from omniline.core.example import RowId
 from omniline.tasks.ledger import Failure, Ledger, report, summary
 from omniline.tasks.memory import keep_pages
 from omniline.tasks.progress import Progress
-from omniline.tasks.restoring import restorable
 
 SMALL = "ofa-tiny,width=16,heads=2,ffn=16,encoder_layers=1,decoder_layers=1,positions=128"
 QUIET = {"enable_progress_bar": False, "limit_val_batches": 0}
@@ -221,15 +220,3 @@ def test_an_unknown_public_name():
     with pytest.raises(AttributeError, match="has no attribute 'Taks'"):
         _ = ol.Taks
     assert importlib.import_module("omniline") is ol
-
-
-def test_a_source_that_is_read_from_its_beginning_is_named(small):
-    class Endless(torch.utils.data.IterableDataset):
-        def __iter__(self):
-            return iter(small.rows(5))
-
-    line = "[TEXT:text] -> [TEXT:word]"
-    sources = {"listed": small.rows(5), "streamed": Endless()}
-    mixture = ol.Mixture([ol.Task(name, line, train=rows) for name, rows in sources.items()])
-    (sentence,) = restorable(mixture)
-    assert sentence.startswith("task `streamed`: its rows can only be read from the beginning")

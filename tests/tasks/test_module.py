@@ -103,8 +103,10 @@ def test_a_checkpoint_holds_the_position_as_plain_numbers(tmp_path, tasks):
     losses, module = run(tmp_path, tasks, keep, max_steps=3, limit_val_batches=0)
     (path,) = tmp_path.glob("x*.ckpt")
     state = torch.load(path, weights_only=True)["DataModule"]
-    assert state == {"window": 0, "step": 3, "began": 0, "drawn": [], "cut": [], "ranks": 1, "seed": 3}
+    made = state.pop("made")
+    assert state == {"window": 0, "step": 3, "began": 0, "drawn": [], "cut": [], "seed": 3}
     assert all(type(value) in (int, list) for value in state.values())
+    assert made["ranks"] == 1 and made["rows"] == {task.name: len(task.train) for task in tasks}
 
 
 def test_a_checkpoint_of_any_callback_holds_what_was_trained(tmp_path, tasks):
@@ -125,6 +127,56 @@ def test_a_checkpoint_inside_an_accumulation_window_says_so(tmp_path, tasks):
 
     with pytest.warns(UserWarning, match="inside an accumulation window: the gradients of 1 batches are not kept"):
         run(tmp_path, tasks, Saver(), max_steps=2, limit_val_batches=0, accumulate_grad_batches=3)
+
+
+def test_a_checkpoint_of_validation_inside_an_accumulation_window_says_so(tmp_path, tasks):
+    keep = ModelCheckpoint(dirpath=tmp_path, filename="x", monitor="valid/masked/text")
+    with pytest.warns(UserWarning, match="inside an accumulation window"):
+        run(
+            tmp_path,
+            tasks,
+            keep,
+            max_steps=2,
+            val_check_interval=4,
+            check_val_every_n_epoch=None,
+            accumulate_grad_batches=3,
+        )
+
+
+def test_a_stream_that_has_changed_is_said(tmp_path, tasks):
+    run(tmp_path, tasks, ModelCheckpoint(dirpath=tmp_path, filename="x"), max_steps=2, limit_val_batches=0)
+    model = ol.Model.build(backbone=DROPOUT, tasks=tasks)
+    data = ol.DataModule(tasks, seed=3, batch_tokens=333)
+    with pytest.warns(UserWarning, match=r"does not go on exactly as it was: batch_tokens was \d+ and is 333"):
+        trainer(tmp_path, max_steps=3, limit_val_batches=0).fit(
+            ol.Module(model, tasks), datamodule=data, ckpt_path=tmp_path / "x.ckpt", weights_only=True
+        )
+
+
+@pytest.mark.parametrize("kind", ["listed", "streamed", "drawing"])
+def test_the_start_says_whether_a_run_is_exactly_restorable(tmp_path, small, capsys, kind):
+    """Through a plain Trainer."""
+
+    class Streamed(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(small.rows(5))
+
+    class Drawing(torch.utils.data.Dataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            return {"text": f"row {torch.rand(())}", "word": "w"}
+
+    source = {"listed": small.rows(5), "streamed": Streamed(), "drawing": Drawing()}[kind]
+    task = ol.Task(kind, "[TEXT:text] -> [TEXT:word]", train=source)
+    run(tmp_path, [task], max_steps=1, limit_val_batches=0)
+    said = {
+        "listed": "restorable: exactly, from any checkpoint at an optimiser step, with any number of workers",
+        "streamed": "restorable: task `streamed`: its rows can only be read from the beginning",
+        "drawing": "restorable: task `drawing`: a row is another one when it is read again",
+    }
+    assert said[kind] in capsys.readouterr().err
 
 
 def test_another_seed_is_refused(tmp_path, tasks):

@@ -469,3 +469,30 @@ def test_a_packed_bomb_is_refused(tmp_path):
             file.write(b"\n" * (1 << 20))
     with pytest.raises(DataError, match="unpacks to more than 200 times its size"):
         len(open_source(path, name="t"))
+
+
+class Chunked(torch.utils.data.IterableDataset):
+    """As litdata's and mosaic's sets are: made to be streamed, and readable by number; a rank's length is its share."""
+
+    def __init__(self, **chunks):
+        self.__dict__.update(chunks)
+        self.opened = 0
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        self.opened += 1
+        return {"n": index}
+
+    def __iter__(self):
+        raise AssertionError("it is read by number")
+
+
+@pytest.mark.parametrize("chunks", [{"region_of_interest": [(0, 4), (2, 8)]}, {"size": 10}])
+def test_sets_in_chunks_are_read_by_number(chunks):
+    data = Chunked(**chunks)
+    rows = open_source(data, name="x")
+    assert rows.finite and len(rows) == 10 and rows[9] == {"n": 9}
+    assert data.opened == 0, "the user's own stays untouched, so that other processes can copy it"
+    assert len(open_source(Chunked(), name="x")) == 5
