@@ -46,6 +46,8 @@ class Adapter(Declaration):
         settle: "module:function" or "": when a task meets its data, `function(settings, raw)` gets a slot's settings
             and the first value of its column (None for none), and returns the settings to change, as plain values.
         settled: the settings, None by default, that `settle` may fill.
+        adopts: "module:function" or "": when a model comes from a checkpoint with a chat template, `function(template)`
+            gives the settings to write as it does, and a sentence for the user where none do ("" otherwise).
     """
 
     modality: ClassVar[str]
@@ -63,6 +65,7 @@ class Adapter(Declaration):
     follows_nearest: ClassVar[bool] = True
     settle: ClassVar[str] = ""
     settled: ClassVar[tuple[str, ...]] = ()
+    adopts: ClassVar[str] = ""
 
     def tokens(self) -> Tokens:
         """The least and most tokens that one value takes; any number unless a subclass knows better."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from .errors import PluginError
 from .frame import Frame
 from .settings import Declaration
 
@@ -33,8 +34,16 @@ class Backbone(Declaration):
         return None
 
     def senses(self) -> tuple[str, ...]:
-        """The adapters that it brings: each is then the default of its modality, written as `name,key=value,...`."""
+        """The adapters that it brings: each is then the default of its modality, written as `name;key=value;...`."""
         return ()
+
+    def bringing(self, senses: tuple[str, ...]) -> Self:
+        """The same backbone with other senses.
+
+        Raises:
+            PluginError: its senses cannot be changed.
+        """
+        raise PluginError(f"the backbone {type(self).__qualname__} brings no adapters of its own")
 
     def tied(self) -> bool:
         """Whether the rows of the output layer over tokens are the embeddings of the tokens."""

@@ -35,12 +35,12 @@ class Pretrained:
         backbone: the declaration, with the settings of its weights.
         name: what the model is called by, such as "decoder".
         tokenizer: the content of a tokenizer, as its maker takes it; None for a model without words.
-        ports: the adapters whose ports have weights here, each as `name,key=value,...`.
+        ports: slots whose ports have weights here, as an instruction writes them: "[IMAGE]".
         weights: given the names and shapes of the network's own weights, those that the folder has.
         sampling: settings of decoders that stand for those which the user does not write.
         origin: files and facts that writing it again needs, as text.
         dtype: of the weights, as torch calls it.
-        notes: sentences that the user must be told.
+        template: the chat template that it brings, if any.
     """
 
     backbone: Backbone
@@ -51,7 +51,7 @@ class Pretrained:
     sampling: Mapping[str, Value] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
     dtype: str = "float32"
-    notes: tuple[str, ...] = ()
+    template: str | None = None
 
 
 class CheckpointFormat(Protocol):

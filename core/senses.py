@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from .catalog import Catalog, Entry
 from .modality import Modality
+from .settings import Value
 from .written import written_settings
+
+
+APART = re.compile(r"(?<!\\);")
+
+
+def written_sense(name: str, settings: Mapping[str, Value]) -> str:
+    """An adapter with its settings as `with_senses` takes it.
+
+    >>> written_sense("chat", {"system": "Hi; there", "holds": ("text", "image")})
+    'chat;system=Hi\\\\; there;holds=text|image'
+    """
+    return ";".join([name, *(f"{key}={_text(value)}" for key, value in settings.items())])
+
+
+def _text(value: Value) -> str:
+    if value is None or isinstance(value, bool):
+        return "none" if value is None else str(value).lower()
+    return ("|".join(value) if isinstance(value, tuple) else str(value)).replace(";", "\\;")
 
 
 def with_senses(catalog: Catalog, senses: Sequence[str]) -> Catalog:
@@ -18,7 +38,7 @@ def with_senses(catalog: Catalog, senses: Sequence[str]) -> Catalog:
 
     Args:
         catalog: what is installed.
-        senses: each as `name,key=value,...`, see `Backbone.senses`.
+        senses: each as `name;key=value;...`, see `Backbone.senses`; a `;` of a value is written `\\;`.
 
     Raises:
         PluginError: an adapter that is not installed.
@@ -28,7 +48,7 @@ def with_senses(catalog: Catalog, senses: Sequence[str]) -> Catalog:
         return catalog
     modalities, defaults = dict(catalog.parts["modalities"]), dict(catalog.defaults)
     for sense in senses:
-        name, *written = sense.split(",")
+        name, *written = (part.replace("\\;", ";") for part in APART.split(sense))
         declared = catalog.adapter(name)
         defaults[name] = written_settings(f"the adapter `{name}`", declared, written)
         entry = modalities[declared.modality]

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +18,7 @@ from ..core.errors import BundleError, ConfigError
 from ..core.parts import port_table, working_half
 from ..core.plan import Plan
 from ..core.pretrained import Checkpoint, CheckpointFormat, Pretrained
-from ..core.senses import with_senses
+from ..core.senses import with_senses, written_sense
 from .tokenizing import read_tokenizer
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def load_pretrained(
     from .model import Model
 
     found = _format(name, catalog).read(folder, catalog, settings)
+    found, notes = _adopted(found, catalog)
     seen = with_senses(catalog, found.backbone.senses())
     model = Model(
         backbone=found.backbone,
@@ -67,9 +69,24 @@ def load_pretrained(
     if wanted is not None:
         model.network.to(getattr(torch, wanted) if isinstance(wanted, str) else wanted)
     model.network.eval()
-    for note in found.notes:
+    for note in notes:
         warnings.warn(f"{folder}: {note}", UserWarning, stacklevel=3)
     return model
+
+
+def _adopted(found: Pretrained, catalog: Catalog) -> tuple[Pretrained, list[str]]:
+    """The backbone that also brings the adapters which write as the checkpoint's chat template does, and what differs."""
+    senses, notes = list(found.backbone.senses()), []
+    have = {sense.partition(";")[0] for sense in senses}
+    for name in catalog.names("adapters") if found.template else ():
+        declared = catalog.adapter(name)
+        if declared.adopts and name not in have:
+            own, note = working_half(declared.adopts, f"the adapter `{name}`")(found.template)
+            senses += [written_sense(name, own)] if own else []
+            notes += [note] if note else []
+    if senses == list(found.backbone.senses()):
+        return found, notes
+    return replace(found, backbone=found.backbone.bringing(tuple(senses))), notes
 
 
 def _format(name: str, catalog: Catalog) -> CheckpointFormat:

@@ -234,3 +234,12 @@ def _told(text: str) -> str | None:
 def _short(text: str, place: int) -> str:
     begin = max(place - SHOWN // 3, 0)
     return repr(text[begin : begin + SHOWN])
+
+
+def adopted(text: str) -> tuple[dict[str, Any], str]:
+    """The settings of CHAT for a checkpoint's template, and a sentence for the user where none of ours writes the same."""
+    found = fitting(text)
+    if found is None:
+        return {}, difference(text, "chatml") or ""
+    own = {"template": found.template, "thinking": found.thinking}
+    return (own if found.system is None else {**own, "system": found.system}), ""

@@ -150,6 +150,7 @@ class Chat(Adapter):
     port = TEXT_PORT
     assets = ("tokenizer",)
     cuttable = True
+    adopts = "omniline.plugins.language.chat_checkpoint:adopted"
 
     holds: tuple[str, ...] = setting(
         ("text",),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import ClassVar, Literal, Self
 
 from ...core.adapter import Adapter
 from ...core.backbone import Backbone
 from ...core.errors import ConfigError
 from ...core.frame import Frame
+from ...core.pretrained import Checkpoint
 from ...core.settings import setting
 from ..hookspecs import hookimpl
 from .audio_plugin import QwenAudio
@@ -114,7 +116,11 @@ class DecoderOnly(Backbone):
 
     def senses(self) -> tuple[str, ...]:
         """What `brings` lists."""
-        return tuple(sense.replace(";", ",") for sense in self.brings)
+        return self.brings
+
+    def bringing(self, senses: tuple[str, ...]) -> Self:
+        """The same with other `brings`."""
+        return replace(self, brings=senses)
 
     def tied(self) -> bool:
         """Whether `untied` is not set."""
@@ -123,6 +129,19 @@ class DecoderOnly(Backbone):
     def context(self) -> int:
         """The most tokens of source and target together."""
         return self.positions
+
+
+class HuggingFaceFolder(Checkpoint):
+    """Folders of Hugging Face's transformers: `config.json`, safetensors, `tokenizer.json`."""
+
+    build = "omniline.plugins.qwen.checkpoint.hugging:HuggingFace"
+    marker = "config.json"
+
+
+@hookimpl
+def checkpoints() -> dict[str, type[Checkpoint]]:
+    """The format of transformers."""
+    return {"hf": HuggingFaceFolder}
 
 
 @hookimpl
