@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -32,12 +33,13 @@ MARK = re.compile(r"<[^<>\s]+>")
 class PieceTable(NamedTuple):
     """What the library is asked once: sizes, marks, and two tables.
 
-    `known` counts the library's own ids, `starts` is bool [vocabulary], `plain` are the ids of text.
+    `known` counts the library's own ids, `starts` is bool [vocabulary], `plain` are the ids of text; `mask` is None
+    where no id is left for it.
     """
 
     vocabulary: int
     end: int
-    mask: int
+    mask: int | None
     known: int
     starts: NDArray[np.bool_]
     plain: NDArray[np.int64]
@@ -61,30 +63,47 @@ def load_pieces(content: str) -> tokenizers.Tokenizer:
     return inner
 
 
-def piece_table(inner: tokenizers.Tokenizer) -> PieceTable:
+def piece_table(inner: tokenizers.Tokenizer, end: int | None = None, vocabulary: int | None = None) -> PieceTable:
     """Sizes, marks and word beginnings of a tokenizer.
 
+    Args:
+        inner: of the library.
+        end: the id that ends a value; by default that of a mark of one of the usual names, else a new one.
+        vocabulary: how many ids there are in all, for a table of words that a checkpoint has; by default those of the
+            library and the marks that it lacks.
+
     Raises:
-        ConfigError: its vocabulary is empty.
+        ConfigError: its vocabulary is empty or larger than `vocabulary`, which leaves no id for the end.
     """
     ids: dict[str, int] = inner.get_vocab(with_added_tokens=True)
     if not ids:
         raise ConfigError("a tokenizer must have a vocabulary, but this one's is empty")
     special = {token.content: id for id, token in inner.get_added_tokens_decoder().items() if token.special}
     known = max(ids.values()) + 1
-    vocabulary = known
-    marks = []
-    for names in (END_NAMES, MASK_NAMES):
-        found = next((special[name] for name in names if name in special), None)
-        if found is None:
-            found, vocabulary = vocabulary, vocabulary + 1
-        marks.append(found)
+    if vocabulary is not None and known > vocabulary:
+        raise ConfigError(f"a tokenizer of {vocabulary} ids must have none above them, but has {known - 1}")
+    end = _named(special, END_NAMES) if end is None else end
+    mask = _named(special, MASK_NAMES)
+    spare = itertools.count(known)
+    end = next(spare) if end is None else end
+    mask = next(spare) if mask is None else mask
+    if vocabulary is None:
+        vocabulary = max(known, end + 1, mask + 1)
+    if end >= vocabulary:
+        raise ConfigError(
+            f"a tokenizer of {vocabulary} ids must have a special token that ends a text, such as {END_NAMES[4]}, but "
+            "has none"
+        )
     starts = np.ones(vocabulary, dtype=np.bool_)
     begins = _word_test(json.loads(inner.to_str()), ids)
     for piece, id in ids.items():
         starts[id] = begins(piece)
     plain = np.array(sorted(set(ids.values()) - set(special.values())), dtype=np.int64)
-    return PieceTable(vocabulary, marks[0], marks[1], known, starts, plain)
+    return PieceTable(vocabulary, end, mask if mask < vocabulary else None, known, starts, plain)
+
+
+def _named(special: Mapping[str, int], names: Sequence[str]) -> int | None:
+    return next((special[name] for name in names if name in special), None)
 
 
 def marks_of(inner: tokenizers.Tokenizer) -> list[tuple[int, str, bool]]:

@@ -72,10 +72,14 @@ class Tokenizer(ABC):
 
     vocabulary: int
     end: int
-    mask: int
 
     def __init__(self) -> None:
         self._recent: Recent[Ids] = Recent()
+
+    @property
+    @abstractmethod
+    def mask(self) -> int:
+        """See above."""
 
     @abstractmethod
     def _cut(self, text: str) -> Ids: ...
@@ -226,13 +230,22 @@ class PieceTokenizer(Tokenizer):
     """Any tokenizer of the tokenizers library. Marks that it lacks follow after its vocabulary.
 
     Special tokens that are written out in a text are read as the characters they are.
+
+    Args:
+        content: of a `tokenizer.json`.
+        end: the id that ends a value; by default that of a mark with one of the usual names.
+        vocabulary: how many ids there are, when a checkpoint's table of words has more rows than there are tokens.
+
+    Raises:
+        ConfigError: the library cannot read it, it is empty, or its ids do not fit the vocabulary.
     """
 
-    def __init__(self, content: str) -> None:
+    def __init__(self, content: str, *, end: int | None = None, vocabulary: int | None = None) -> None:
         super().__init__()
         self._inner = load_pieces(content)
-        table: PieceTable = piece_table(self._inner)
-        self.vocabulary, self.end, self.mask = table.vocabulary, table.end, table.mask
+        table: PieceTable = piece_table(self._inner, end, vocabulary)
+        self._own = {name: value for name, value in (("end", end), ("vocabulary", vocabulary)) if value is not None}
+        self.vocabulary, self.end, self._mask = table.vocabulary, table.end, table.mask
         self._known, self._starts, self._plain = table.known, table.starts, table.plain
         self._by_word = splits_at_blanks(self._inner)
         self._words: Recent[list[int]] = Recent()
@@ -254,13 +267,27 @@ class PieceTokenizer(Tokenizer):
         return list(self._inner.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
-        marks = (self.end, self.mask)
+        marks = (self.end, self._mask)
         return str(self._inner.decode([int(i) for i in ids if i < self._known and i not in marks]))
 
     def literal(self, text: str) -> Ids:
         if self._loose is None or not self._loose.search(text):
             return self.array(text)
         return self._strict.array(text)
+
+    @property
+    def mask(self) -> int:
+        """The id that stands for hidden words.
+
+        Raises:
+            ValueError: it has no such mark, and no id is left for one.
+        """
+        if self._mask is None:
+            raise ValueError(
+                f"the tokenizer must have a mark for hidden words, such as <mask>, but has none, and all "
+                f"{self.vocabulary} ids are taken"
+            )
+        return self._mask
 
     def special(self, name: str) -> int | None:
         return self._special.get(name)
@@ -286,7 +313,7 @@ class PieceTokenizer(Tokenizer):
     @cached_property
     def _content(self) -> str:
         content = json.loads(self._inner.to_str())
-        return json.dumps({"format": FORMAT, "kind": "pieces", "content": content}, ensure_ascii=False)
+        return json.dumps({"format": FORMAT, "kind": "pieces", "content": content, **self._own}, ensure_ascii=False)
 
     @property
     def starts(self) -> NDArray[np.bool_]:
@@ -340,5 +367,8 @@ def _read(text: str) -> Tokenizer:
     if data["kind"] == "bytes":
         return ByteTokenizer()
     if data["kind"] == "pieces" and isinstance(data.get("content"), dict):
-        return PieceTokenizer(json.dumps(data["content"]))
+        end, vocabulary = data.get("end"), data.get("vocabulary")
+        if not all(value is None or isinstance(value, int) for value in (end, vocabulary)):
+            raise ConfigError(f"a tokenizer's end and vocabulary must be numbers, but are {end!r} and {vocabulary!r}")
+        return PieceTokenizer(json.dumps(data["content"]), end=end, vocabulary=vocabulary)
     raise ConfigError(f'the tokenizer\'s kind must be "bytes" or "pieces" with its content, but is {data["kind"]!r}')

@@ -1,0 +1,237 @@
+"""The tokenizer and the smaller files of a checkpoint's folder: what ends a text, how its pictures are prepared, how it
+is sampled from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ....core.errors import BundleError
+from .config import Recipe
+from .values import Values, read_json, read_json_if_any
+
+TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+GENERATION, PREPROCESSOR = "generation_config.json", "preprocessor_config.json"
+KEPT = (
+    "config.json",
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    GENERATION,
+    PREPROCESSOR,
+    "video_preprocessor_config.json",
+    "processor_config.json",
+)
+"""Files that a model keeps as they are, so that they are written again."""
+
+SYSTEMS = (
+    "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+    "You are a helpful assistant.",
+)
+"""What the system says in the families' templates when no system turn is given, the longest first."""
+
+
+def kept_files(folder: Path) -> dict[str, str]:
+    """The contents of the files in `KEPT` that the folder has.
+
+    Raises:
+        BundleError: one of them is no text.
+    """
+    found: dict[str, str] = {}
+    for name in KEPT:
+        if (folder / name).is_file():
+            try:
+                found[name] = (folder / name).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as cause:
+                raise BundleError(f"{folder / name} cannot be read: {cause}") from cause
+    return found
+
+
+def read_tokenizer(folder: Path, recipe: Recipe) -> str:
+    """The content of a tokenizer as `omniline` keeps it: pieces, the id that ends a text, and how many ids there are.
+
+    The end is the first that `generation_config.json` names, else `config.json`, else the tokenizer's own.
+
+    Raises:
+        BundleError: no `tokenizer.json`, more tokens than the table of words has rows, or an end that is none of them.
+    """
+    path = folder / TOKENIZER
+    if not path.is_file():
+        raise BundleError(
+            f"{folder} has no {TOKENIZER}: write one with transformers, AutoTokenizer.from_pretrained(...)."
+            "save_pretrained(...)"
+        )
+    content = read_json(path)
+    ids = token_ids(content, path)
+    if ids and max(ids.values()) >= recipe.vocabulary:
+        name = max(ids, key=lambda token: ids[token])
+        raise BundleError(
+            f"{path}: the token `{name}` has the id {ids[name]}, but the table of words has {recipe.vocabulary} rows"
+        )
+    end = end_of(folder, recipe, ids)
+    made = {"format": 1, "kind": "pieces", "content": content, "vocabulary": recipe.vocabulary}
+    return json.dumps(made if end is None else {**made, "end": end}, ensure_ascii=False)
+
+
+def token_ids(content: Mapping[str, Any], path: Path) -> dict[str, int]:
+    """All tokens of a `tokenizer.json` with their ids.
+
+    Raises:
+        BundleError: it has no vocabulary.
+    """
+    model = content.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    added = content.get("added_tokens") or []
+    if isinstance(vocabulary, list):  # unigram models list pieces with their scores
+        vocabulary = {str(pair[0]): number for number, pair in enumerate(vocabulary)}
+    if not isinstance(vocabulary, dict) or not isinstance(added, list):
+        raise BundleError(f"{path} must hold a model with a vocabulary, but holds none")
+    return {**vocabulary, **{token["content"]: token["id"] for token in added}}
+
+
+def ends_of(folder: Path, recipe: Recipe) -> tuple[int, ...]:
+    """The ids that end a text as the folder says, the first one first; empty when it does not."""
+    values = Values(read_json_if_any(folder / GENERATION), str(folder / GENERATION))
+    return values.wholes("eos_token_id") if values.get("eos_token_id") is not None else recipe.ends
+
+
+def end_of(folder: Path, recipe: Recipe, ids: Mapping[str, int]) -> int | None:
+    """The id that ends a text; None when the folder says nothing of it.
+
+    Raises:
+        BundleError: it is none of the ids.
+    """
+    found = ends_of(folder, recipe)
+    if found:
+        if found[0] >= recipe.vocabulary:
+            if recipe.family.vision:  # the defaults of these classes are ids of the released vocabulary
+                return _named_end(folder, ids)
+            raise BundleError(
+                f"{folder}: `eos_token_id` must be below the {recipe.vocabulary} rows of the table of words, but is "
+                f"{found[0]}"
+            )
+        return found[0]
+    return _named_end(folder, ids)
+
+
+def _named_end(folder: Path, ids: Mapping[str, int]) -> int | None:
+    for file in (TOKENIZER_CONFIG, "special_tokens_map.json"):
+        token = read_json_if_any(folder / file).get("eos_token")
+        name = token.get("content") if isinstance(token, dict) else token
+        if name is None:
+            continue
+        if name not in ids:
+            raise BundleError(f"{folder / file}: `eos_token` is `{name}`, which {TOKENIZER} does not have")
+        return ids[name]
+    return None
+
+
+def frame_of(folder: Path, recipe: Recipe, kept: Mapping[str, str]) -> dict[str, str]:
+    """The settings of the frame: chat turns where a chat template is there and turns end a text, else nothing.
+
+    Raises:
+        BundleError: a token that the frame needs is missing.
+    """
+    ids = token_ids(json.loads(kept[TOKENIZER]), folder / TOKENIZER)
+    template = template_of(kept)
+    ends = {ids.get("<|im_end|>")} & set(ends_of(folder, recipe))
+    made = {"marks": "plain", "media": _media(recipe)}
+    if template and "<|im_start|>" in template and ends:
+        made |= {"marks": "chatml", "system": next((text for text in SYSTEMS if text in template), "")}
+    start = next((name for name in ("<|endoftext|>", "<s>") if name in ids), "")
+    made["opening"] = start
+    needed = ["<|im_start|>", "<|im_end|>"] if made["marks"] == "chatml" else []
+    lost = [name for name in needed if name not in ids]
+    if lost:
+        raise BundleError(f"{folder / TOKENIZER} lacks the special tokens {', '.join(f'`{name}`' for name in lost)}")
+    return made
+
+
+def _media(recipe: Recipe) -> str:
+    return "omni" if recipe.family.audio else "vl" if recipe.family.vision else "bare"
+
+
+def template_of(kept: Mapping[str, str]) -> str:
+    """The chat template of a folder's files; empty when there is none.
+
+    Raises:
+        BundleError: a file that should hold it is broken.
+    """
+    if "chat_template.jinja" in kept:
+        return kept["chat_template.jinja"]
+    for file in ("chat_template.json", TOKENIZER_CONFIG):
+        try:
+            found = json.loads(kept[file]).get("chat_template") if file in kept else None
+        except (ValueError, AttributeError) as cause:
+            raise BundleError(f"{file} must hold a JSON object, but does not: {cause}") from cause
+        if isinstance(found, list):  # several by name
+            found = next((item.get("template") for item in found if item.get("name") == "default"), None)
+        if isinstance(found, str):
+            return found
+    return ""
+
+
+def read_sampling(folder: Path) -> dict[str, float | int | bool]:
+    """The sampling settings of `generation_config.json`: do_sample, temperature, top_p, top_k, repetition_penalty.
+
+    Raises:
+        BundleError: one of them is no number.
+    """
+    values = Values(read_json_if_any(folder / GENERATION), str(folder / GENERATION))
+    found: dict[str, float | int | bool] = {}
+    if values.get("do_sample") is not None:
+        found["do_sample"] = values.flag("do_sample")
+    for key in ("temperature", "top_p", "repetition_penalty"):
+        if values.get(key) is not None:
+            found[key] = values.number(key)
+    if values.get("top_k") is not None:
+        found["top_k"] = values.whole("top_k", least=0)
+    return found
+
+
+def read_preprocessing(folder: Path, kind: str = "image") -> dict[str, Any]:
+    """How pictures or clips are prepared: `min_pixels`, `max_pixels`, patch sizes, means and deviations, by our names.
+
+    transformers 5 writes the pixels as the edges of a size; both spellings are read.
+
+    Args:
+        folder: of the checkpoint.
+        kind: "image" or "video"; clips fall back on what pictures have.
+
+    Raises:
+        BundleError: an entry of the wrong type.
+    """
+    values = _preprocessor(folder, kind)
+    size = values.inner("size") if isinstance(values.get("size"), dict) else Values({}, values.place)
+    found: dict[str, Any] = {}
+    for ours, edge in (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")):
+        pixels = values.get(ours, size.get(ours, size.get(edge)))
+        if pixels is not None:
+            found[ours] = Values({ours: pixels}, values.place).whole(ours)
+    for key in ("patch_size", "temporal_patch_size", "merge_size"):
+        if values.get(key) is not None:
+            found[key] = values.whole(key)
+    for key in ("image_mean", "image_std"):
+        if values.get(key) is not None:
+            found[key] = tuple(float(number) for number in values.get(key))
+    return found
+
+
+def _preprocessor(folder: Path, kind: str) -> Values:
+    whole = Values(read_json_if_any(folder / "processor_config.json"), str(folder / "processor_config.json"))
+    own = whole.inner(f"{kind}_processor")
+    if own.held:
+        return own
+    files = ("video_preprocessor_config.json", PREPROCESSOR) if kind == "video" else (PREPROCESSOR,)
+    for file in files:
+        held = read_json_if_any(folder / file)
+        if held:
+            return Values(held, str(folder / file))
+    return Values({}, str(folder / PREPROCESSOR))
