@@ -12,7 +12,6 @@ from .modality import Modality
 from .settings import Value
 from .written import written_settings
 
-
 APART = re.compile(r"(?<!\\);")
 
 

@@ -29,6 +29,7 @@ from .pieces import (
     trained_bpe,
     with_special_marks,
 )
+from .recent import Recent
 
 Ids = NDArray[np.int64]
 FORMAT = 1

@@ -14,9 +14,10 @@ from omniline.core.codec import Reading
 from omniline.core.errors import ConfigError
 from omniline.plugins.language.masking import hide_spans
 from omniline.plugins.language.pieces import WORD
+from omniline.plugins.language.recent import REMEMBERED, Recent
 from omniline.plugins.language.text import TextCodec
 from omniline.plugins.language.text_port import TextPort
-from omniline.plugins.language.tokenizer import REMEMBERED, ByteTokenizer, Recent, Tokenizer, train_bpe
+from omniline.plugins.language.tokenizer import ByteTokenizer, Tokenizer, train_bpe
 
 TEXTS = [
     "the quick brown fox jumps over the lazy dog",
