@@ -16,10 +16,10 @@ APART = re.compile(r"(?<!\\);")
 
 
 def written_sense(name: str, settings: Mapping[str, Value]) -> str:
-    """An adapter with its settings as `with_senses` takes it.
+    r"""An adapter with its settings as `with_senses` takes it.
 
     >>> written_sense("chat", {"system": "Hi; there", "holds": ("text", "image")})
-    'chat;system=Hi\\\\; there;holds=text|image'
+    'chat;system=Hi\\; there;holds=text|image'
     """
     return ";".join([name, *(f"{key}={_text(value)}" for key, value in settings.items())])
 
@@ -31,13 +31,13 @@ def _text(value: Value) -> str:
 
 
 def with_senses(catalog: Catalog, senses: Sequence[str]) -> Catalog:
-    """The catalog in which these adapters, with these settings, serve their modalities where a slot names none.
+    r"""The catalog in which these adapters, with these settings, serve their modalities where a slot names none.
 
     An adapter that can stand on both sides becomes the default of both, one that only reads that of the source.
 
     Args:
         catalog: what is installed.
-        senses: each as `name;key=value;...`, see `Backbone.senses`; a `;` of a value is written `\\;`.
+        senses: each as `name;key=value;...`, see `Backbone.senses`; a `;` of a value is written `\;`.
 
     Raises:
         PluginError: an adapter that is not installed.

@@ -75,7 +75,7 @@ def load_pretrained(
 
 
 def _adopted(found: Pretrained, catalog: Catalog) -> tuple[Pretrained, list[str]]:
-    """The backbone that also brings the adapters which write as the checkpoint's chat template does, and what differs."""
+    """The backbone that also brings the adapters that write as the checkpoint's chat template does; what differs."""
     senses, notes = list(found.backbone.senses()), []
     have = {sense.partition(";")[0] for sense in senses}
     for name in catalog.names("adapters") if found.template else ():

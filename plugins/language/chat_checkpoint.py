@@ -237,7 +237,7 @@ def _short(text: str, place: int) -> str:
 
 
 def adopted(text: str) -> tuple[dict[str, Any], str]:
-    """The settings of CHAT for a checkpoint's template, and a sentence for the user where none of ours writes the same."""
+    """The settings of CHAT for a checkpoint's template, and a sentence for the user where none of ours writes so."""
     found = fitting(text)
     if found is None:
         return {}, difference(text, "chatml") or ""

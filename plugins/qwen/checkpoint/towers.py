@@ -1,4 +1,4 @@
-"""The towers of a checkpoint: the adapters that read pictures, clips and sounds through them, and their weights' names."""
+"""The towers of a checkpoint: the adapters that read pictures, clips and sounds, and the names of their weights."""
 
 from __future__ import annotations
 
