@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ import torch
 from ...core.codec import Encoded, Reading
 from .masking import Ids, add_noise, hide_spans
 from .tokenizer import Tokenizer
+
+MARKED = re.compile(r"(<\|[^<>|\s]+\|>|<s>|</s>)")
 
 
 class Punctuation(dict[int, int | None]):
@@ -76,7 +79,7 @@ class TextCodec:
         Raises:
             ValueError: a special token that the tokenizer lacks.
         """
-        ids = self.tokenizer.marked(text)
+        ids = marked_ids(text, self.tokenizer)
         return Encoded(rows=len(ids), tensors={"tokens": ids})
 
     def lead(self, raw: Any, reading: Reading) -> str:
@@ -112,6 +115,24 @@ class TextCodec:
             ratio=self.mask_ratio,
             random=reading.random("mask"),
         )
+
+
+def marked_ids(text: str, tokenizer: Tokenizer) -> Ids:
+    """The ids of a text in which `<|name|>` is a mark of the tokenizer.
+
+    Raises:
+        ValueError: it has no such mark.
+    """
+    found: list[Ids] = []
+    for part in MARKED.split(text):
+        if MARKED.fullmatch(part):
+            id = tokenizer.special(part)
+            if id is None:
+                raise ValueError(f"the tokenizer must have the special token `{part}`, but has no such token")
+            found.append(np.array([id], dtype=np.int64))
+        elif part:
+            found.append(tokenizer.array(part))
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
 
 def room(reading: Reading) -> int | None:

@@ -33,7 +33,6 @@ from .recent import Recent
 
 Ids = NDArray[np.int64]
 FORMAT = 1
-MARKED = re.compile(r"(<\|[^<>|\s]+\|>|<s>|</s>)")
 
 
 class Tokenizer(ABC):
@@ -104,23 +103,6 @@ class Tokenizer(ABC):
     def special(self, name: str) -> int | None:
         """The id of a mark that is one token, such as "<|im_start|>"; None when there is none of that name."""
         return None
-
-    def marked(self, text: str) -> Ids:
-        """The ids of a text in which `<|name|>` is a mark of the tokenizer.
-
-        Raises:
-            ValueError: it has no such mark.
-        """
-        found: list[Ids] = []
-        for part in MARKED.split(text):
-            if MARKED.fullmatch(part):
-                id = self.special(part)
-                if id is None:
-                    raise ValueError(f"the tokenizer must have the special token `{part}`, but has no such token")
-                found.append(np.array([id], dtype=np.int64))
-            elif part:
-                found.append(self.array(part))
-        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without marks.
