@@ -182,6 +182,46 @@ class Chat(Adapter):
         return (TensorSpec("tokens", "int64", ("n",)),)
 
 
+class BoxText(Adapter):
+    """Places in a picture written as text, as vision-language models write them: boxes or points, one or a list."""
+
+    modality = "BOX"
+    predicts = "tokens"
+    codec = "omniline.plugins.language.box_text:BoxTextCodec"
+    port = TEXT_PORT
+    assets = ("tokenizer",)
+    follows = ("IMAGE",)
+
+    style: Literal["json", "pairs"] = setting(
+        "json",
+        data_only=True,
+        help="JSON in pixels of the picture as the model sees it, or pairs in thousandths of its sides",
+    )
+    shape: Literal["box", "point"] = setting("box", data_only=True, help="four numbers, or the two of a point")
+    several: bool = setting(False, data_only=True, help="values are lists, written as one text")
+    format: Literal["xyxy", "xywh", "cxcywh"] = setting(
+        "xyxy",
+        data_only=True,
+        help="order of the numbers: two corners, a corner and the sides, or middle and sides",
+    )
+    unit: Literal["relative", "pixels"] = setting(
+        "relative", data_only=True, help="of values: shares of the picture's sides, or pixels of the whole picture"
+    )
+    size: int | None = setting(
+        None, at_least=1, data_only=True, help="values run from 0 to this along both sides, instead of a unit"
+    )
+    clip: bool = setting(False, data_only=True, help="cut what lies outside of the picture, instead of an error")
+    image: str | None = setting(
+        None, data_only=True, help="name of the picture's slot; by default the nearest one before"
+    )
+
+    def tokens(self) -> Tokens:
+        return Tokens(1, None)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("tokens", "int64", ("n",)),)
+
+
 @hookimpl
 def modalities() -> Mapping[str, Modality]:
     """The slot types of this room."""
@@ -197,4 +237,4 @@ def modalities() -> Mapping[str, Modality]:
 @hookimpl
 def adapters() -> Mapping[str, type[Adapter]]:
     """The adapters of this room."""
-    return {"text": Text, "struct": Struct, "phone": Phone, "category": Category, "chat": Chat}
+    return {"text": Text, "struct": Struct, "phone": Phone, "category": Category, "chat": Chat, "box_text": BoxText}

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from ...core.codec import Encoded, Reading
 from ...core.layers import Linear
 from ...core.opening.boxes import Format, Unit
+from ...core.opening.following import FollowingCodec, roles_of
 from ...core.port import Port
 from ...core.view import Corners
-from .box import FollowingCodec, roles_of, waves
+from .box import waves
 
 WAVES = 32
 
