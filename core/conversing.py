@@ -25,7 +25,10 @@ class Held:
 
 
 class Continues(Protocol):
-    """What a codec offers whose values are continued instead of made whole."""
+    """What a codec offers whose values are continued instead of made whole.
+
+    It may also offer `stops`: other tokens than `end` that end what is found.
+    """
 
     @property
     def end(self) -> int:
@@ -46,8 +49,8 @@ class Continues(Protocol):
 
 
 def continues(codec: object) -> TypeGuard[Continues]:
-    """Whether a codec's values are continued, see `Continues`."""
-    return hasattr(codec, "opening")
+    """Whether a codec's values are continued, see `Continues`; one that may be either says so by `continues`."""
+    return bool(getattr(codec, "continues", hasattr(codec, "opening")))
 
 
 def spread(piece: Piece, kinds: Mapping[str, int]) -> list[Piece]:

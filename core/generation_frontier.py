@@ -136,6 +136,7 @@ class Frontier:
         keys: one number a stream, different for every stream and place: the seed of its draws.
         last: nothing follows this slot, so the streams need not be left in order.
         known: rows of the value that are given, of the streams as they stand at first; None when there are none.
+        stops: tokens beside `end` that end an answer.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class Frontier:
         self._tape = tape
         self._kind = slot.kind
         self._end = slot.end
+        self.stops = slot.stops
         self.port = port
         self.name = slot.name
         self.predicts = slot.predicts

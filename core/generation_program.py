@@ -48,6 +48,7 @@ class Decode:
         decoder: how the value is found.
         trie: the closed set over the port's tokens, end mark included; it then rules the length, not `limit`.
         end: the token that ends the value where it is not the port's own.
+        stops: other tokens that end it; they are no part of it either.
     """
 
     slot: int
@@ -58,6 +59,7 @@ class Decode:
     decoder: DecoderSearch
     trie: Trie | None = None
     end: int | None = None
+    stops: tuple[int, ...] = ()
 
     @property
     def most(self) -> int:

@@ -22,18 +22,16 @@ ALL = 1 << 20
 
 
 def continued_step(found: Decode, reader: SlotReader) -> Decode | tuple[Forced, Decode]:
-    """A slot's steps: of one that is continued its opening and then the answer."""
-    return (forced_step(reader), found) if continues(reader.codec) else found
+    """A slot's steps: of one that is continued its opening, and then the answer, which ends as its codec says."""
+    codec = reader.codec
+    if not continues(codec):
+        return found
+    return forced_step(reader), replace(found, end=codec.end, stops=tuple(getattr(codec, "stops", ())))
 
 
 def forced_step(reader: SlotReader) -> Forced:
     """The step that feeds what is given of a slot."""
     return Forced(key=reader.slot.index, kind=reader.kind, held=reader.held)
-
-
-def end_of(reader: SlotReader) -> int | None:
-    """The token that ends what is found of a continued value; None for the port's own."""
-    return reader.codec.end if continues(reader.codec) else None
 
 
 def rows_of(given: Iterable[Given]) -> int:

@@ -25,7 +25,7 @@ from ..core.port import Port
 from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
 from .binding import note_place
-from .forcing import ALL, answer_room, continued, continued_step, end_of, forced, forced_step, opened, opening, rows_of
+from .forcing import ALL, answer_room, continued, continued_step, forced, forced_step, opened, opening, rows_of
 from .guiding import Negative, is_guided, known_values, negative_of, shadow_examples
 from .ledger import Failure
 from .searching import make_searches
@@ -313,7 +313,6 @@ class Predictor:
             limit=limit,
             decoder=self.searches[slot.index],
             trie=self.reader.tries[reader.trie] if reader.trie >= 0 else None,
-            end=end_of(reader),
         )
 
     def _given(self, row: Mapping[str, Any]) -> dict[int, Given]:

@@ -151,8 +151,13 @@ class AdapterContract(DeclarationContract):
             assert self.lossy or self.same(raw, decoded), f"{raw!r} comes back as {decoded!r}"
 
     def _labels(self, raw: Any) -> dict[str, Tensor]:
-        labels = self._codec().encode(raw, Reading(side="target", mode="predict")).labels
-        return {name: torch.as_tensor(array) for name, array in labels.items()}
+        """The labels of the rows that are supervised."""
+        encoded = self._codec().encode(raw, Reading(side="target", mode="predict"))
+        labels = {name: torch.as_tensor(array) for name, array in encoded.labels.items()}
+        if encoded.roles is None:
+            return labels
+        learnt = torch.as_tensor(np.asarray(encoded.roles) == SUPERVISED)
+        return {name: label[learnt] for name, label in labels.items()}
 
     def _sides(self) -> tuple[Side, ...]:
         target = self.adapter.predicts is not None

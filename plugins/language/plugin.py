@@ -41,6 +41,14 @@ class Text(Adapter):
     noise_ratio: float = setting(
         0.0, at_least=0.0, at_most=1.0, data_only=True, help="share of input tokens replaced by random ones in training"
     )
+    fim: float = setting(
+        0.0,
+        at_least=0.0,
+        at_most=1.0,
+        data_only=True,
+        sides=("target",),
+        help="share of documents written prefix, suffix, middle in training; what is found fills a gap",
+    )
 
     def tokens(self) -> Tokens:
         return Tokens(0, None)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...core.codec import Encoded, Reading
+from ...core.codec import FORCED, SUPERVISED, Encoded, Reading
+from .filling import Filling
 from .masking import Ids, add_noise, hide_spans
 from .tokenizer import Tokenizer
 
@@ -31,7 +32,12 @@ class Punctuation(dict[int, int | None]):
 class TextCodec:
     """Strings to tokens and back.
 
-    On the target side the clean tokens and the end mark are the labels; a limit cuts the text and never the mark.
+    On the target side the clean tokens and the end mark are the labels; a limit cuts the text and never the mark. With
+    `fim` its values are documents, see `filling`: all their tokens but the first are labels, and what is found of one
+    continues it, or fills its gap.
+
+    Raises:
+        ValueError: `fim` of a tokenizer without its marks, or beside settings that change the text.
     """
 
     def __init__(
@@ -42,15 +48,36 @@ class TextCodec:
         no_punctuation: bool = False,
         mask_ratio: float = 0.0,
         noise_ratio: float = 0.0,
+        fim: float = 0.0,
     ) -> None:
+        if fim and (uncased or no_punctuation or mask_ratio or noise_ratio):
+            raise ValueError("`fim` writes texts as they stand: leave out what changes them")
         self.tokenizer = tokenizer
         self.uncased = uncased
         self.mask_ratio = mask_ratio
         self.noise_ratio = noise_ratio
+        self.filling = Filling(tokenizer, fim) if fim else None
         self._drop = Punctuation() if no_punctuation else None
+
+    @property
+    def continues(self) -> bool:
+        """Whether what is found continues what is given, see `core.conversing`."""
+        return self.filling is not None
+
+    @property
+    def end(self) -> int:
+        """The token that ends what is found."""
+        return self.tokenizer.end
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Other tokens that end it."""
+        return self.filling.stops if self.filling else ()
 
     def measure(self, raw: Any, reading: Reading) -> int:
         """The tokens of the clean text, with its end mark on the target side; hiding spans only takes some away."""
+        if self.filling:
+            return self.filling.measure(raw, reading)
         rows = len(self._tokens(raw)) + (reading.side == "target")
         return rows if reading.limit is None else min(rows, reading.limit)
 
@@ -61,6 +88,8 @@ class TextCodec:
             TypeError: not a string.
             ValueError: not valid Unicode, no room for the end mark, or a target with `mask_ratio`.
         """
+        if self.filling:
+            return _document(self.filling.encode(raw, reading))
         target = reading.side == "target"
         clean = self._tokens(raw)[: room(reading)]
         given = self._corrupted(clean, reading) if reading.corrupts else clean
@@ -72,6 +101,24 @@ class TextCodec:
             tensors={"tokens": np.append(given, end)},
             labels={"tokens": np.append(clean, end)},
         )
+
+    def opening(self, raw: Any, reading: Reading) -> Encoded:
+        """What comes before the answer: a document up to its gap, or to its end where it has none.
+
+        Raises:
+            TypeError, ValueError: no document.
+        """
+        assert self.filling is not None, "asked of documents alone"
+        tokens = self.filling.opening(raw, reading.limit)
+        return Encoded(rows=len(tokens), tensors={"tokens": tokens})
+
+    def continued(self, raw: Any, found: str) -> str:
+        """What was found, alone: what fills the gap, or goes on."""
+        return found
+
+    def compared(self, value: Any) -> Any:
+        """What metrics compare: of a document with a gap what fills it."""
+        return value["middle"] if isinstance(value, Mapping) and "middle" in value else value
 
     def marked(self, text: str) -> Encoded:
         """A frame's text, in which what spells a special token is that token.
@@ -133,6 +180,13 @@ def marked_ids(text: str, tokenizer: Tokenizer) -> Ids:
         elif part:
             found.append(tokenizer.array(part))
     return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+
+def _document(tokens: Ids) -> Encoded:
+    """A document's tokens, all learnt but the first, which nothing stands before."""
+    roles = np.full(len(tokens), SUPERVISED, np.uint8)
+    roles[:1] = FORCED
+    return Encoded(rows=len(tokens), tensors={"tokens": tokens}, labels={"tokens": tokens.copy()}, roles=roles)
 
 
 def room(reading: Reading) -> int | None:

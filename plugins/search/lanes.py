@@ -94,7 +94,7 @@ class Lanes:
         if end is not None and self.length == self.most - 1:
             return Options(logits[:, end : end + 1], norm, first=end)
         if end is not None and self.length < self.min_length:
-            logits[:, end] = NEVER
+            logits[:, [end, *self.frontier.stops]] = NEVER
         if 0 < self.no_repeat_ngram <= self.length:
             ban_repeats(logits, self.tokens[:, : self.length], self.no_repeat_ngram, keep=end)
         return Options(logits, norm)
@@ -108,7 +108,10 @@ class Lanes:
         tokens = columns + options.first
         if self.frontier.end is None:
             return Step(tokens, torch.full_like(tokens, self.length == self.most - 1, dtype=torch.bool), None)
-        return Step(tokens, tokens == self.frontier.end, None)
+        ended = tokens == self.frontier.end
+        for stop in self.frontier.stops:
+            ended = ended | (tokens == stop)
+        return Step(tokens, ended, None)
 
     def extend(self, step: Step, rows: Tensor | None = None) -> None:
         """Lane i becomes the old lane `rows[i]` with one token more."""
