@@ -130,13 +130,37 @@ class Merged:
         self.out[rows] += found * (log_sum - both).exp()[..., None]
         self.log_sum[rows] = both
 
+    def take(self, q: Tensor, k: Tensor, v: Tensor, part: Part) -> None:
+        """Let the rows of a part see its keys."""
+        if not part.keys or not part.queries:
+            return
+        found, log_sum = _each(*_three(q, k, v, part), part.causal)
+        self.add(part.q, _rows(found), log_sum.permute(2, 0, 1).flatten(1))
+
+
+def attend_all(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows [rows, size] of one head that all see the same keys: outputs, and logarithms of sums of exponents [rows]."""
+    found, log_sum = _each(q[None, None], k[None, None], v[None, None], False)
+    return found[0, 0], log_sum[0, 0]
+
+
+def _each(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> tuple[Tensor, Tensor]:
+    """Attention [key heads, share, rows, size] with its logarithms of sums [key heads, share, rows]."""
+    if q.device.type == "cpu":
+        found: tuple[Tensor, Tensor] = _FLASH(q, k, v, 0.0, causal)
+        return found
+    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
+    if causal:
+        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+        scores = scores.masked_fill(later, float("-inf"))
+    return scores.softmax(-1).to(v.dtype) @ v, scores.logsumexp(-1)
+
 
 def merge_parts(queries: Sequence[Tensor], k: Tensor, v: Tensor, parts: Sequence[Part]) -> Merged:
-    """The outputs and sums of all rows on the CPU, without a gradient."""
+    """The outputs and sums of all rows, without a gradient."""
     merged = Merged(queries[0])
     for part in parts:
-        found, log_sum = _FLASH(*_three(queries[part.version], k, v, part), 0.0, part.causal)
-        merged.add(part.q, _rows(found), log_sum.permute(2, 0, 1).flatten(1))
+        merged.take(queries[part.version], k, v, part)
     return merged
 
 
