@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ...core.cache import Step
 from ...core.layers import Linear, RMSNorm, dropout
 from ...core.layout import Layout, View
-from .rotary import Turn, rotate
+from .long_cache import attend_chunks
+from .long_context import Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,24 +46,33 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(shape.head_size, shape.norm_eps) if shape.qk_norm else None
         self.k_norm = RMSNorm(shape.head_size, shape.norm_eps) if shape.qk_norm else None
 
-    def project(self, x: Tensor, by: Turn) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values [..., heads, head size] of rows [..., width], places applied."""
+    def project(self, x: Tensor, by: Turns) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Versions of the queries, keys and values [..., heads, head size] of rows [..., width], places applied."""
         size = self.shape.head_size
         q = self.q(x).unflatten(-1, (self.shape.heads, size))
         k, v = (layer(x).unflatten(-1, (self.shape.key_heads, size)) for layer in (self.k, self.v))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
-        return rotate(q, by), rotate(k, by), v
+        return *by.turn(q, k), v
 
-    def forward(self, x: Tensor, layout: Layout, by: Turn) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Tensor, layout: Layout, by: Turns) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Rows [joined rows, width], and their keys and values."""
-        q, k, v = self.project(x, by)
+        queries, k, v = self.project(x, by)
         drop = self.shape.attention_dropout if self.training else 0.0
-        return self.out(layout.attend(q, k, v, self.shape.view, None, drop).flatten(-2)), (k, v)
+        if by.reader is not None:
+            found = by.reader.attend(queries, k, v, drop)
+        else:
+            found = layout.attend(queries[0], k, v, self.shape.view, None, drop)
+        return self.out(found.flatten(-2)), (k, v)
 
-    def step(self, x: Tensor, step: Step, layer: int, by: Turn) -> Tensor:
+    def step(self, x: Tensor, step: Step, layer: int, by: Turns) -> Tensor:
         """New rows [slots, count, width] towards all that their streams have."""
-        out: Tensor = self.out(step.attend_both(layer, *self.project(x, by)).flatten(-2))
+        queries, k, v = self.project(x, by)
+        if by.dual is not None:
+            found = attend_chunks(step, layer, queries, k, v, by.dual)
+        else:
+            found = step.attend_both(layer, queries[0], k, v)
+        out: Tensor = self.out(found.flatten(-2))
         return out
 
 
@@ -79,13 +89,13 @@ class DecoderLayer(nn.Module):
         self.up = Linear(shape.width, shape.ffn, bias=shape.ffn_bias)
         self.down = Linear(shape.ffn, shape.width, bias=shape.ffn_bias)
 
-    def forward(self, x: Tensor, layout: Layout, by: Turn) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Tensor, layout: Layout, by: Turns) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Rows [joined rows, width], and their keys and values."""
         found, memory = self.attention(self.attention_in(x), layout, by)
         x = x + dropout(found, self.dropout, self.training)
         return self._feed(x), memory
 
-    def step(self, x: Tensor, step: Step, layer: int, by: Turn) -> Tensor:
+    def step(self, x: Tensor, step: Step, layer: int, by: Turns) -> Tensor:
         """New rows [slots, count, width]."""
         return self._feed(x + self.attention.step(self.attention_in(x), step, layer, by))
 

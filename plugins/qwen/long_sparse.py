@@ -41,9 +41,9 @@ class Sparse:
     nearest: int = 100
     block: int = 64
 
-    def budgets(self, heads: int) -> Tensor:
-        """The same columns and diagonals for each head, int64 [heads, 2]."""
-        return torch.tensor([[self.vertical, self.slash]]).repeat(heads, 1)
+    def budgets(self, layers: int, heads: int) -> Tensor:
+        """The same columns and diagonals for each head, int64 [layers, heads, 2]."""
+        return torch.tensor([self.vertical, self.slash]).repeat(layers, heads, 1)
 
 
 class Chosen(NamedTuple):
@@ -86,9 +86,7 @@ def blocks(place: int, count: int, size: int, dual: DualChunks | None) -> Iterat
         at += rows
 
 
-def last_probabilities(
-    queries: Sequence[Tensor], keys: Tensor, place: int, dual: DualChunks | None
-) -> Tensor:
+def last_probabilities(queries: Sequence[Tensor], keys: Tensor, place: int, dual: DualChunks | None) -> Tensor:
     """What the last queries of one head give each key, float32 [rows, keys].
 
     Args:
@@ -179,9 +177,7 @@ def attend_sparse(
     return merged
 
 
-def _add(
-    merged: Merged, first: int, q: Tensor, keys: Tensor, values: Tensor, sets: Sequence[Any]
-) -> None:
+def _add(merged: Merged, first: int, q: Tensor, keys: Tensor, values: Tensor, sets: Sequence[Any]) -> None:
     """Let each head of rows [rows, heads, size] see its set of the keys [key heads, keys, size]."""
     found = torch.zeros_like(q)
     log_sum = torch.full(q.shape[:2], float("-inf"), device=q.device)

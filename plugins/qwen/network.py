@@ -14,8 +14,10 @@ from ...core.layers import Linear, RMSNorm, dropout, rerun
 from ...core.layout import Layout
 from ...core.networks import Cache, NewRows
 from .layers import DecoderLayer, Shape
+from .long_context import LongContext, RowPlaces, Turns
+from .long_prefill import prefill_in_pieces
 from .places import places_of
-from .rotary import GROWING, Rotary, Turn, turn
+from .rotary import GROWING, Rotary
 
 
 class DecoderNetwork(nn.Module):
@@ -26,6 +28,8 @@ class DecoderNetwork(nn.Module):
     Raises:
         ValueError: the heads do not divide the width, or the key heads the heads, or a head's size is odd.
     """
+
+    sparse_budgets: Tensor | None
 
     def __init__(
         self,
@@ -56,8 +60,9 @@ class DecoderNetwork(nn.Module):
             raise ValueError(f"the key heads must divide the heads, but are {key_heads} for {heads}")
         if size % 2:
             raise ValueError(f"a head's size must be even, but is {size}")
-        self.width, self.positions, self.head_size = width, positions, size
+        self.width, self.positions, self.head_size, self.key_heads = width, positions, size, key_heads
         self.rotary, self.rate = _rotary(size, more), float(more.get("rope_rate", 1.0))
+        self.long = LongContext.of(more, prefix=prefix, sections=self.rotary.sections is not None)
         self.dropout, self.checkpoint = dropout, checkpoint
         shape = Shape(
             width=width,
@@ -77,6 +82,8 @@ class DecoderNetwork(nn.Module):
         self.kind = nn.Parameter(torch.zeros(kinds, width)) if typed else None
         self.layers = nn.ModuleList(DecoderLayer(shape) for _ in range(layers))
         self.norm = RMSNorm(width, norm_eps)
+        budgets = None if self.long.sparse is None else self.long.sparse.budgets(layers, heads)
+        self.register_buffer("sparse_budgets", budgets)
         self.apply(_initialise)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
@@ -97,7 +104,13 @@ class DecoderNetwork(nn.Module):
         """
         if layout.target.rows:
             raise ValueError(f"prefill reads source rows, but the layout has {layout.target.rows} target rows too")
-        hidden, memory, ends = self._read(x, layout)
+        if self.long.sparse is None and self.long.piece is None:
+            hidden, memory, ends = self._read(x, layout)
+        else:
+            self._fits(layout.joined.longest)
+            rows = layout.join(self._typed(x, layout.kinds)) if layout.rows else x
+            places, ends = self.row_places(layout, x.device)
+            memory = prefill_in_pieces(self, rows, layout, places)
         return StreamCache(memory, layout.joined, ends)
 
     @torch.no_grad()
@@ -111,9 +124,13 @@ class DecoderNetwork(nn.Module):
         step = cache.begin(rows)
         sizes = zip(cache.source_lengths, step.fed, step.counts, strict=True)
         self._fits(max((sum(size) for size in sizes), default=0))
-        first = torch.tensor(cache.source_ends, dtype=torch.long, device=step.x.device)
-        places = step.places + first[:, None]
-        by = turn(places if self.rotary.sections is None else places.expand(3, *places.shape), self.rotary)
+        index, places = (
+            step.places + torch.tensor(first, dtype=torch.long, device=step.x.device)[:, None]
+            for first in (cache.source_lengths, cache.source_ends)
+        )
+        wide = places if self.rotary.sections is None else places.expand(3, *places.shape)
+        lengths = index + 1 if self.rotary.scaling in GROWING else None
+        by = self.long.turns(RowPlaces(index, wide, lengths), self.rotary)
         hidden = self._typed(step.x, step.kinds)
         for number, layer in enumerate(self._layers()):
             hidden = layer.step(hidden, step, number, by)
@@ -124,24 +141,25 @@ class DecoderNetwork(nn.Module):
         self._fits(layout.joined.longest)
         rows = self._typed(x, layout.kinds)
         hidden = dropout(layout.join(rows) if layout.rows else rows, self.dropout, self.training)
-        by, ends = self._turns(layout, x.device)
+        places, ends = self.row_places(layout, x.device)
+        by = self.long.turns(places, self.rotary)._replace(reader=self.long.reader(layout))
         memory = []
         for layer in self._layers():
             hidden, own = self._run(layer, hidden, layout, by)
             memory.append(own)
         return self.norm(hidden), memory, ends
 
-    def _turns(self, layout: Layout, device: torch.device) -> tuple[Turn, tuple[int, ...] | None]:
-        """The rotations of the joined rows, and the places that follow the streams where they do not count rows."""
+    def row_places(self, layout: Layout, device: torch.device) -> tuple[RowPlaces, tuple[int, ...] | None]:
+        """Where the joined rows stand, and the places that follow the streams where they do not count rows."""
+        index, ends, lengths = layout.joined.index.to(device), None, None
+        places = index
         if self.rotary.sections is not None:
-            places = places_of(layout, self.rate)
-            return turn(places.rows.to(device), self.rotary), places.ends
-        lengths = None
+            places, ends = places_of(layout, self.rate)
         if self.rotary.scaling in GROWING:
             lengths = torch.tensor(layout.joined.lengths, device=device)[layout.joined.part.to(device)]
-        return turn(layout.joined.index.to(device), self.rotary, lengths), None
+        return RowPlaces(index, places.to(device), lengths), ends
 
-    def _run(self, layer: DecoderLayer, x: Tensor, layout: Layout, by: Turn) -> Any:
+    def _run(self, layer: DecoderLayer, x: Tensor, layout: Layout, by: Turns) -> Any:
         if self.checkpoint and self.training and torch.is_grad_enabled():
             return rerun(layer, x, layout, by)
         return layer(x, layout, by)
