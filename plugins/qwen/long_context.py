@@ -127,8 +127,8 @@ class LongContext:
             raise ValueError("`dual_chunk` must stand without `rope_sections`: chunks cut places that are one number")
         return found
 
-    def turns(self, rows: RowPlaces, rotary: Rotary) -> Turns:
-        """How rows are turned; behind the versions of chunks, for choosing what is kept, those that go on growing."""
+    def turns(self, rows: RowPlaces, rotary: Rotary, *, choosing: bool = False) -> Turns:
+        """How rows are turned; for choosing what is kept also by places that go on growing, behind the versions."""
         factor = None
         for original, scale in ((self.log_n, log_n), (self.temperature, temperature)):
             if original is not None:
@@ -138,7 +138,7 @@ class LongContext:
             by = turn(rows.places, rotary, rows.lengths)
             return Turns((by,), by, factor)
         places = self.dual.query_places(rows.index)
-        if self.sparse is not None:
+        if choosing:
             places += self.dual.flowing_places(rows.index)
         queries = tuple(turn(at, rotary, rows.lengths) for at in places)
         return Turns(queries, turn(self.dual.key_places(rows.index), rotary, rows.lengths), factor, self.dual)
@@ -152,3 +152,8 @@ class LongContext:
         if self.dual is None or layout.joined.longest <= self.dual.span:
             return None
         return PartsReader(dual_parts(layout.pieces("causal"), self.dual))
+
+
+def _under(name: str, settings: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The settings `<name>_<key>` by key."""
+    return {key: settings[f"{name}_{key}"] for key in keys if f"{name}_{key}" in settings}

@@ -40,7 +40,7 @@ class DualChunks:
     """
 
     chunk: int
-    local: int
+    local: int = 1024
     form: Form = "code"
 
     def __post_init__(self) -> None:

@@ -151,7 +151,8 @@ def empty_memory(network: DecoderNetwork, x: Tensor) -> Memory:
 def read_piece(network: DecoderNetwork, x: Tensor, layout: Layout, places: RowPlaces, reader: PieceReader) -> None:
     """Let one piece pass through all layers."""
     rows = reader.rows.to(x.device)
-    turns = network.long.turns(places.at(rows), network.rotary)._replace(reader=reader)
+    turns = network.long.turns(places.at(rows), network.rotary, choosing=network.long.sparse is not None)
+    turns = turns._replace(reader=reader)
     hidden = x.index_select(0, rows)
     for layer in network.layers:
         hidden, _ = layer(hidden, layout, turns)

@@ -76,6 +76,22 @@ class DecoderOnly(Backbone):
     rope_high: float = setting(4.0, at_least=0, help="`llama3`: wavelengths below a share of training stay")
     rope_sections: tuple[str, ...] = setting((), help="pairs that turn by time, height and width, as 16|24|24 (M-RoPE)")
     rope_rate: float = setting(1.0, at_least=0, help="with sections, places for each unit of a value's time")
+    log_n: int | None = setting(None, at_least=2, help="tokens of training beyond which queries are scaled by LogN")
+    attention_temperature: int | None = setting(
+        None, at_least=1, help="tokens of training beyond which scores are sharpened, as in Qwen2.5-1M"
+    )
+    dual_chunk: int | None = setting(None, at_least=2, help="tokens of training that no distance exceeds (dual chunks)")
+    dual_chunk_local: int = setting(1024, at_least=1, help="distances below this are true across borders of chunks")
+    dual_chunk_form: Literal["code", "report"] = setting(
+        "code", help="largest distance: `dual_chunk`, as released, or one less, as the report writes"
+    )
+    prefill_chunk: int | None = setting(
+        None, at_least=1, help="rows of a prompt that pass through the layers at a time"
+    )
+    sparse_prefill: bool = setting(False, help="read long prompts towards the columns and diagonals that matter alone")
+    sparse_beyond: int = setting(32_768, at_least=0, help="prompts up to so many tokens stay dense")
+    sparse_vertical: int = setting(1000, at_least=1, help="columns that each head keeps")
+    sparse_slash: int = setting(6096, at_least=1, help="diagonals that each head keeps")
     prefix: Literal["both", "causal"] = setting("both", help="how the source sees itself: both ways, or looking back")
     typed: bool = setting(True, help="add to each token what tells the kind of its slot")
     untied: bool = setting(False, help="an output layer over words apart from their embeddings")
@@ -93,6 +109,9 @@ class DecoderOnly(Backbone):
     checkpoint: bool = setting(False, help="recompute layers in the backward pass instead of keeping them")
 
     def __post_init__(self) -> None:
+        looking = [name for name in ("dual_chunk", "sparse_prefill", "prefill_chunk") if getattr(self, name)]
+        if looking and self.prefix == "both":
+            raise ConfigError(f"`prefix` must be `causal` with `{looking[0]}`, but is both: the source must look back")
         if self.marks != "learned" and self.prefix == "both":
             raise ConfigError(
                 "`prefix` must be `causal` where `marks` are not learned: such a backbone was pretrained looking back"
