@@ -36,6 +36,7 @@ class VisionRows:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is remembered serves training too
 def rows_of(grids: tuple[Grid, ...], merge: int, window: int | None = None) -> VisionRows:
     """The rows of values with these grids.
 
