@@ -32,13 +32,20 @@ def port_slots(recipe: Recipe) -> tuple[str, ...]:
 
 def tower_rules(recipe: Recipe) -> tuple[Rule, ...]:
     """The names of the towers' weights."""
-    pairs: list[tuple[str, str]] = []
+    rules: list[Rule] = []
     if recipe.vision:
-        names = vision_names.NAMES[_design(recipe)]
-        pairs += [(f"ports.vision.{ours}", f"visual.{theirs}") for ours, theirs in names]
+        for ours, theirs in vision_names.NAMES[_design(recipe)]:
+            rules.append(_vision_rule(f"ports.vision.{ours}", f"visual.{theirs}", apart=recipe.family.audio))
     if recipe.audio:
-        pairs += [(f"ports.audio.{ours}", f"audio_tower.{theirs}") for ours, theirs in audio_names.NAMES]
-    return plain(*pairs)
+        rules += plain(*((f"ports.audio.{ours}", f"audio_tower.{theirs}") for ours, theirs in audio_names.NAMES))
+    return tuple(rules)
+
+
+def _vision_rule(ours: str, theirs: str, *, apart: bool) -> Rule:
+    """The rule of one pair; Omni's towers hold queries, keys and values `apart`."""
+    if apart and ".qkv." in theirs:
+        return Rule(ours, tuple(theirs.replace(".qkv.", f".{part}.") for part in "qkv"), theirs)
+    return Rule(ours, (theirs,))
 
 
 def tower_senses(recipe: Recipe, folder: Path) -> tuple[str, ...]:
@@ -86,7 +93,7 @@ def _vision(recipe: Recipe, folder: Path) -> dict[str, Value]:
 
 def _scaling(folder: Path) -> str:
     mean: Any = read_preprocessing(folder).get("image_mean", CLIP_MEAN)
-    known = next((name for means, name in SCALINGS.items() if all(abs(a - b) < 1e-4 for a, b in zip(means, mean))), "")
+    known = SCALINGS.get(tuple(round(value, 8) for value in mean), "")
     if not known:
         raise BundleError(f"{folder}: `image_mean` must be one of {list(SCALINGS)}, but is {list(mean)}")
     return known
