@@ -28,6 +28,9 @@ PATHLIKE = re.compile(r"[^\n\r\0]{0,400}\.[A-Za-z0-9]{1,8}")
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
+MOST_ROW = 1 << 28
+"""Bytes of a row in a file of text."""
+PIECE = 1 << 20
 MOST_UNPACKED = 200
 """How many times its own size (or a megabyte) a packed file may grow; more is a bomb."""
 
@@ -57,6 +60,8 @@ class Bytes:
             DataError: it cannot be opened or unpacked.
         """
         if self._file is None:
+            if self.path.exists() and not self.path.is_file():
+                raise DataError(f"{self.path}: the file must be a plain file, but is a device or a pipe")
             try:
                 self._file = unpacked(self.path) if self.path.suffix in (".gz", ".tgz") else self.path.open("rb")
             except (OSError, EOFError) as cause:
@@ -133,6 +138,10 @@ class FileRows(Rows):
             DataError: it is not UTF-8.
         """
         starts = self.index()
+        if starts[index + 1] - starts[index] > MOST_ROW:
+            raise DataError(
+                f"{self.place(index)}: a row must take at most {MOST_ROW >> 20} megabytes: put it into a file"
+            )
         found = self.bytes.read(starts[index], starts[index + 1] - starts[index])
         try:
             return found.decode("utf-8-sig" if starts[index] == 0 else "utf-8")
@@ -148,18 +157,24 @@ class JsonlRows(FileRows):
     """One JSON object a line; empty lines do not count."""
 
     def scan(self, file: BinaryIO) -> Iterator[tuple[int, int]]:
-        at = 0
-        for number, line in enumerate(file, 1):
-            if not line.isspace():
-                yield at, number
-            at += len(line)
-        yield at, 0
+        at = size = 0
+        number, blank = 1, True
+        while piece := file.readline(PIECE):  # never a whole line, which may be endless
+            size += len(piece)
+            blank = blank and piece.isspace()
+            if piece.endswith(b"\n"):
+                if not blank:
+                    yield at, number
+                at, size, number, blank = at + size, 0, number + 1, True
+        if not blank:
+            yield at, number
+        yield at + size, 0
 
     def __getitem__(self, index: int) -> Row:
         text = self.text(self.checked(index))
         try:
             row = json.loads(text)
-        except ValueError as cause:
+        except (ValueError, RecursionError) as cause:
             what = f"{cause.msg} at column {cause.colno}" if isinstance(cause, json.JSONDecodeError) else str(cause)
             raise DataError(f"{self.place(index)}: each line must be one JSON object, but: {what}") from cause
         return located(self.mapping(row, index), self.folder)
@@ -240,9 +255,13 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self.file.readline()
+        line = self.file.readline(MOST_ROW)
         if not line:
             raise StopIteration
+        if len(line) == MOST_ROW:
+            raise DataError(
+                f"{self.path.name} line {self.number + 1}: a line must take at most {MOST_ROW >> 20} megabytes"
+            )
         self.number += 1
         start, self.at = self.at, self.at + len(line)
         try:
@@ -274,7 +293,7 @@ class JsonRows(Rows):
                 found = json.loads(file.read().decode("utf-8-sig"))
             except json.JSONDecodeError as cause:
                 raise DataError(f"{self.path.name} line {cause.lineno}: {cause.msg} at column {cause.colno}") from cause
-            except ValueError as cause:
+            except (ValueError, RecursionError) as cause:
                 raise DataError(f"{self.path.name}: the text must be JSON in UTF-8, but: {cause}") from cause
             if not isinstance(found, list):
                 hint = "; one object a line belongs into a .jsonl file" if isinstance(found, dict) else ""

@@ -90,7 +90,7 @@ class TarRows(Rows):
             found = self.bytes.read(member.start, member.size)
             try:
                 row[member.column] = decoded(found, member.column)
-            except ValueError as cause:
+            except (ValueError, RecursionError) as cause:
                 raise DataError(f"{self.place(index)}: `{member.column}` cannot be read: {cause}") from cause
         return row
 

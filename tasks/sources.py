@@ -8,7 +8,8 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ FILES = (
     ".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz",
     ".parquet", ".tar", ".tar.gz", ".tgz",
 )  # fmt: skip
+MOST_FILES = 100_000
 BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 ACCEPTED = (
     "a list of mappings, a torch Dataset or IterableDataset, a Hugging Face dataset, a pandas or polars frame, or the "
@@ -95,11 +97,23 @@ def open_paths(text: str, *, name: str) -> Rows:
         DataError: there is no such file, or it is of no known kind.
     """
     if "://" in text:
-        return chained([open_remote(address, name=name) for address in braced(text)], name)
-    paths = [Path(found) for found in expanded(text)]
+        return chained([open_remote(address, name=name) for address in _few(braced(text), text, name)], name)
+    paths = [Path(found) for found in _few(expanded(text), text, name)]
     if not paths:
         raise DataError(f"{name}: no file fits the pattern `{text}`")
     return chained([open_file(path, name=name) for path in paths], name)
+
+
+def _few(found: Iterator[str], text: str, name: str) -> list[str]:
+    """All paths of a pattern, if they can be held.
+
+    Raises:
+        DataError: there are too many.
+    """
+    paths = list(islice(found, MOST_FILES + 1))
+    if len(paths) > MOST_FILES:
+        raise DataError(f"{name}: a pattern must stand for at most {MOST_FILES:,} files, but `{text[:80]}` names more")
+    return paths
 
 
 def open_remote(address: str, *, name: str) -> Rows:
@@ -146,7 +160,7 @@ def braced(text: str) -> Iterator[str]:
         return
     first, last, choices = found.groups()
     if first:
-        words = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
+        words: Iterable[str] = (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
     else:
         words = choices.split(",")
     for word in words:
@@ -165,7 +179,7 @@ def open_file(path: Path, *, name: str) -> Rows:
         )
     if not path.exists():
         beside = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else []
-        near = nearest(path.name, beside)
+        near = nearest(path.name, [entry for entry in beside if entry != path.name])
         raise DataError(f"{name}: there is no file `{path}`" + (f"; did you mean `{near}`?" if near else ""))
     kind = next((suffix for suffix in FILES if path.name.lower().endswith(suffix)), "")
     bare = kind.removesuffix(".gz").lstrip(".")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import lru_cache
-from math import ceil, gcd
+from math import ceil, gcd, isqrt
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from ..sound import Samples
 
 GATHERED = 1 << 16
 """Samples that are resampled at once."""
+WEIGHTS = 1 << 22
+"""Most weights of a filter: 16 megabytes."""
 
 
 def resampled_length(count: int, old: int, new: int) -> int:
@@ -34,7 +37,7 @@ def resample(blocks: Iterator[Samples], old: int, new: int) -> Samples:
     if old == new:
         parts = list(blocks)
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    down, up = old // gcd(old, new), new // gcd(old, new)
+    down, up = near_ratio(old, new)
     change = _resampler(down, up)
     margin = down * ceil((change.width + down) / down)
     out: list[Samples] = []
@@ -50,7 +53,24 @@ def resample(blocks: Iterator[Samples], old: int, new: int) -> Samples:
             held, before = held[cut:], before + ready - cut
     made = change(torch.from_numpy(held)).numpy()[before // down * up :] if len(held) > before else held[:0]
     joined = np.concatenate([*out, made])
-    return joined[: resampled_length(total, old, new)]
+    wanted = resampled_length(total, old, new)
+    return np.pad(joined, (0, wanted - len(joined))) if len(joined) < wanted else joined[:wanted]
+
+
+def near_ratio(old: int, new: int) -> tuple[int, int]:
+    """How many samples become how many: the rates over their greatest common divisor, or nearly so.
+
+    The filter has as many weights as the product of the two, so that rates without a common divisor would fill the
+    memory; they are taken for the nearest that do not.
+
+    >>> near_ratio(44_100, 16_000), near_ratio(44_101, 16_000)
+    ((441, 160), (3305, 1199))
+    """
+    down, up = old // gcd(old, new), new // gcd(old, new)
+    if down * up <= WEIGHTS:
+        return down, up
+    found = Fraction(old, new).limit_denominator(max(1, isqrt(WEIGHTS * new // old)))
+    return max(1, found.numerator), found.denominator
 
 
 def _gathered(blocks: Iterator[Samples]) -> Iterator[Samples]:

@@ -21,6 +21,7 @@ from .sound_containers import open_container
 
 BLOCK = 1 << 18
 """Samples of a channel that are in memory at once while a file is read."""
+HIGHEST_RATE = 10_000_000
 LOUDEST = 100.0
 """Of fractions: what lies beyond were whole numbers, never scaled."""
 MISSING = 0.1
@@ -117,10 +118,20 @@ def _pair(raw: Any) -> tuple[Any, int] | None:
     return None
 
 
+def checked_rate(rate: int, name: str) -> int:
+    """The rate itself.
+
+    Raises:
+        ValueError: no sound has it.
+    """
+    if not 1 <= rate <= HIGHEST_RATE:
+        raise ValueError(f"a sound must have 1 to {HIGHEST_RATE:,} samples a second, but the sound {name} has {rate:,}")
+    return rate
+
+
 def _from_samples(raw: Any, rate: Any) -> Opened:
     array = np.asarray(raw.detach().cpu().float() if hasattr(raw, "detach") and raw.is_floating_point() else raw)
-    if int(rate) < 1:
-        raise ValueError(f"a sound must have a rate of at least 1 sample a second, but has {rate}")
+    checked_rate(int(rate), "array")
     if array.dtype.kind not in "iuf" or array.ndim not in (1, 2):
         raise ValueError(
             "samples must be numbers of shape [n], [channels, n] or [n, channels], but are "
@@ -187,6 +198,7 @@ def _from_file(file: Path | bytes, name: str) -> Opened:
             rate, frames, notes, form = opened.samplerate, opened.frames, opened.extra_info, opened.format
     except (soundfile.LibsndfileError, TypeError):
         return Opened(name=name, **open_container(file, name)._asdict())
+    checked_rate(rate, name)
     _refuse_cut(file, notes, form, name)
     if not frames:
         raise ValueError(f"the sound file {name} {'is cut short' if form == 'OGG' else 'holds no samples'}")

@@ -17,6 +17,8 @@ from .masking import Ids, add_noise, hide_spans
 from .tokenizer import Tokenizer
 
 MARKED = re.compile(r"(<\|[^<>|\s]+\|>|<s>|</s>)")
+MOST_CHARACTERS = 1 << 24
+"""Of one value: what is longer is no text, and would fill the memory of a worker before it is cut."""
 
 
 class Punctuation(dict[int, int | None]):
@@ -140,6 +142,8 @@ class TextCodec:
     def _tokens(self, raw: Any) -> Ids:
         if not isinstance(raw, str):
             raise TypeError(_not_text(raw))
+        if len(raw) > MOST_CHARACTERS:
+            raise ValueError(f"a text must have at most {MOST_CHARACTERS:,} characters, but has {len(raw):,}")
         text = raw.lower() if self.uncased else raw
         if self._drop is not None:
             text = " ".join(text.translate(self._drop).split())

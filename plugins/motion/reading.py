@@ -16,6 +16,8 @@ from .value import Motion, blank, frames_at
 
 ROOTS = ("root", "root_positions", "root_position", "translation", "trans", "position")
 TURNS = ("rotations", "local_rotations", "joint_rotations", "quaternions", "poses")
+MOST_UNPACKED = 200
+"""How many times its own size (or a megabyte) an .npz file may grow; more is a bomb."""
 ASKEW = 0.05
 """How far a rotation matrix may be from one."""
 
@@ -109,6 +111,9 @@ def _text(raw: Any) -> tuple[str, str] | None:
 def _npz(path: Path) -> Mapping[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as found:
+            whole = sum(member.file_size for member in found.zip.infolist())
+            if whole > MOST_UNPACKED * max(path.stat().st_size, 1 << 20):
+                raise ValueError(f"it unpacks to more than {MOST_UNPACKED} times its size")
             return dict(found)
     except OSError:
         raise
