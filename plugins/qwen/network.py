@@ -108,7 +108,7 @@ class DecoderNetwork(nn.Module):
             hidden, memory, ends = self._read(x, layout)
         else:
             self._fits(layout.joined.longest)
-            rows = layout.join(self._typed(x, layout.kinds)) if layout.rows else x
+            rows = layout.join(self.typed(x, layout.kinds)) if layout.rows else x
             places, ends = self.row_places(layout, x.device)
             memory = prefill_in_pieces(self, rows, layout, places)
         return StreamCache(memory, layout.joined, ends)
@@ -131,7 +131,7 @@ class DecoderNetwork(nn.Module):
         wide = places if self.rotary.sections is None else places.expand(3, *places.shape)
         lengths = index + 1 if self.rotary.scaling in GROWING else None
         by = self.long.turns(RowPlaces(index, wide, lengths), self.rotary)
-        hidden = self._typed(step.x, step.kinds)
+        hidden = self.typed(step.x, step.kinds)
         for number, layer in enumerate(self._layers()):
             hidden = layer.step(hidden, step, number, by)
         return step.finish(self.norm(hidden))
@@ -139,7 +139,7 @@ class DecoderNetwork(nn.Module):
     def _read(self, x: Tensor, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]], tuple[int, ...] | None]:
         """Hidden states in the joined order, each layer's keys and values, and the places that follow the streams."""
         self._fits(layout.joined.longest)
-        rows = self._typed(x, layout.kinds)
+        rows = self.typed(x, layout.kinds)
         hidden = dropout(layout.join(rows) if layout.rows else rows, self.dropout, self.training)
         places, ends = self.row_places(layout, x.device)
         by = self.long.turns(places, self.rotary)._replace(reader=self.long.reader(layout))
@@ -164,7 +164,7 @@ class DecoderNetwork(nn.Module):
             return rerun(layer, x, layout, by)
         return layer(x, layout, by)
 
-    def _typed(self, x: Tensor, kinds: Tensor) -> Tensor:
+    def typed(self, x: Tensor, kinds: Tensor) -> Tensor:
         """Rows [..., width] with what tells the port that made each."""
         if self.kind is None:
             return x

@@ -6,6 +6,7 @@ import torch
 from omniline.core.errors import ConfigError
 from omniline.core.layout import plain_layout
 from omniline.core.networks import NewRows
+from omniline.plugins.qwen.long_refine import refine_budgets
 from omniline.plugins.qwen.network import DecoderNetwork
 from omniline.plugins.qwen.plugin import DecoderOnly
 from omniline.testing import BackboneContract
@@ -181,3 +182,44 @@ def test_the_source_must_look_back(name):
 def test_chunks_of_places_of_three_numbers():
     with pytest.raises(ValueError, match="`dual_chunk` must stand without `rope_sections`"):
         network(**DUAL, rope_sections=("2", "1", "1"))
+
+
+@pytest.mark.parametrize(
+    ("switches", "kinds"), [({}, 2), ({"dual_chunk": 90, "dual_chunk_local": 20, "prefill_chunk": 160}, 1)]
+)
+def test_budgets_are_refined(switches, kinds):
+    """Each head keeps enough afterwards, no head has less than before, and the error falls."""
+    settings = {"sparse_prefill": True, "sparse_vertical": 2, "sparse_slash": 2, "sparse_beyond": 0}
+    net = network(**settings, **switches)
+    prompt = (rows(300), plain_layout([300], [0]))
+    exact = after_prefill(network(**switches), (300,))[0]
+    before = float((after_prefill(net, (300,))[0] - exact).abs().mean())
+    loose = refine_budgets(net, [prompt], threshold=0.0).clone()
+    assert loose.unique().tolist() == [2], "nothing grows where nothing must be kept"
+    found = refine_budgets(net, [prompt], threshold=0.97, growth=1.1).clone()
+    assert bool((found >= loose).all()) and 2 < int(found.max()) <= 300 and len(found.unique()) >= kinds
+    assert float((after_prefill(net, (300,))[0] - exact).abs().mean()) < before
+    assert torch.equal(refine_budgets(net, [prompt], threshold=0.97, growth=1.1), found), "what is enough stays"
+    assert "sparse_budgets" in net.state_dict()
+
+
+def test_all_is_kept_at_last():
+    """A head may have to keep the whole prompt; it ends there."""
+    net = network(sparse_prefill=True, sparse_vertical=1, sparse_slash=1, sparse_beyond=0)
+    found = refine_budgets(net, [(rows(300), plain_layout([300], [0]))], threshold=1.0)
+    assert 150 < int(found.max()) <= 300
+    exact = after_prefill(network(), (300,))[0]
+    torch.testing.assert_close(after_prefill(net, (300,))[0], exact, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "words"),
+    [
+        ({}, {}, "a backbone with `sparse_prefill`, but it is not set"),
+        ({"sparse_prefill": True}, {"threshold": 1.5}, "must be a share between 0 and 1, but is 1.5"),
+        ({"sparse_prefill": True}, {"growth": 1.0}, "must grow by a factor above 1, but it is 1"),
+    ],
+)
+def test_mistakes_of_refining(settings, options, words):
+    with pytest.raises(ValueError, match=words):
+        refine_budgets(network(**settings), [], **options)
