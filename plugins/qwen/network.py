@@ -16,7 +16,7 @@ from ...core.networks import Cache, NewRows
 from .layers import DecoderLayer, Shape
 from .long_context import LongContext, RowPlaces, Turns
 from .long_prefill import prefill_in_pieces
-from .places import places_of
+from .places import After, places_of
 from .rotary import GROWING, Rotary
 
 
@@ -62,6 +62,7 @@ class DecoderNetwork(nn.Module):
             raise ValueError(f"a head's size must be even, but is {size}")
         self.width, self.positions, self.head_size, self.key_heads = width, positions, size, key_heads
         self.rotary, self.rate = _rotary(size, more), float(more.get("rope_rate", 1.0))
+        self.after: After = more.get("rope_after", "largest")
         self.long = LongContext.of(more, prefix=prefix, sections=self.rotary.sections is not None)
         self.dropout, self.checkpoint = dropout, checkpoint
         shape = Shape(
@@ -154,7 +155,7 @@ class DecoderNetwork(nn.Module):
         index, ends, lengths = layout.joined.index.to(device), None, None
         places = index
         if self.rotary.sections is not None:
-            places, ends = places_of(layout, self.rate)
+            places, ends = places_of(layout, self.rate, self.after)
         if self.rotary.scaling in GROWING:
             lengths = torch.tensor(layout.joined.lengths, device=device)[layout.joined.part.to(device)]
         return RowPlaces(index, places.to(device), lengths), ends

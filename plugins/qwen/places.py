@@ -9,7 +9,7 @@ Qwen2.5-Omni report, 2025).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,20 +23,27 @@ ROUNDING = 1e-3
 """What a time in float32 may lack of the step that it stands for."""
 
 
+After = Literal["largest", "sides"]
+"""Where a text goes on behind a clip: behind the largest place of all, as in the reports, or behind its rows and
+columns whatever its times are, as in transformers since version 5 (for Qwen2-VL and Qwen2.5-VL). There a text may stand
+at places that the clip has too, and what is generated goes on behind the largest place all the same."""
+
+
 class Places(NamedTuple):
-    """Places int64 [3, joined rows], and for each stream the place that follows its last row."""
+    """Places int64 [3, joined rows], and for each stream the place behind its largest, which a new row takes."""
 
     rows: Tensor
     ends: tuple[int, ...]
 
 
-def places_of(layout: Layout, rate: float = 1.0) -> Places:
+def places_of(layout: Layout, rate: float = 1.0, after: After = "largest") -> Places:
     """The places of all rows of the joined view; void rows stand at 0.
 
     Args:
         layout: whose grids hold time, height and width. Rows with a negative height have time alone, as sounds do:
             they move on in all three.
         rate: places for each unit of the grids' time.
+        after: where a text goes on behind a clip.
 
     >>> from omniline.core.layout import plain_layout
     >>> places_of(plain_layout([2], [1])).rows.tolist()
@@ -48,12 +55,15 @@ def places_of(layout: Layout, rate: float = 1.0) -> Places:
     for number, (left, right) in enumerate(layout.segments):
         first = layout.source.rows + layout.target.starts[number]
         runs = [(layout.source.starts[number] + s.start, s) for s in left] + [(first + s.start, s) for s in right]
-        at, place = layout.joined.starts[number], 0
+        at, place, largest = layout.joined.starts[number], 0, 0
         for run in _together(runs):
             made, place = _stretch(run, grid, place, rate)
+            largest = max(largest, place)
+            if after == "sides" and len(run) == 1 and run[0][1].gridded and made.size:
+                place = int(made[1:].max()) + 1
             out[:, at : at + made.shape[1]] = made
             at += made.shape[1]
-        ends.append(place)
+        ends.append(max(largest, place))
     return Places(torch.from_numpy(out), tuple(ends))
 
 

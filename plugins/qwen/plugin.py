@@ -92,6 +92,10 @@ class DecoderOnly(Backbone):
     sparse_beyond: int = setting(32_768, at_least=0, help="prompts up to so many tokens stay dense")
     sparse_vertical: int = setting(1000, at_least=1, help="columns that each head keeps")
     sparse_slash: int = setting(6096, at_least=1, help="diagonals that each head keeps")
+    rope_after: Literal["largest", "sides"] = setting(
+        "largest",
+        help="with sections, a text goes on behind the largest place, or as transformers 5 has it behind clips",
+    )
     prefix: Literal["both", "causal"] = setting("both", help="how the source sees itself: both ways, or looking back")
     typed: bool = setting(True, help="add to each token what tells the kind of its slot")
     untied: bool = setting(False, help="an output layer over words apart from their embeddings")

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ...core.codec import Encoded, Reading
 from ...core.opening.pictures import open_picture, picture_size
 from ...core.opening.video_footage import Footage
-from ...core.opening.video_reading import RATE, Opened, open_clip
+from ...core.opening.video_reading import Opened, open_clip
 from ...core.settings import Value
 from ...core.timespan import TimeSpan
 from ...core.view import View
@@ -210,7 +210,7 @@ class QwenVideoCodec(_Patching):
         slowest_fps: float | None = None,
         min_frames: int = 4,
         max_frames: int = 768,
-        rate: float = RATE,
+        rate: float = 2.0,
         clock: Clock = "index",
         **tower: Value,
     ) -> None:
@@ -289,8 +289,8 @@ class QwenVideoCodec(_Patching):
         total = max(1, round(span.seconds * taken))
         least, most = self.frames
         if self.sampling == "all":
-            wanted, least = taken, 1
-        if self.sampling == "all" and total <= most:
+            wanted = taken
+        if total <= most and taken <= wanted:
             return Chosen(tuple(range(total)), taken)
         return smart_nframes(total, taken, wanted=wanted, least=least, most=most, step=self.temporal_patch)
 

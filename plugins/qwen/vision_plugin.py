@@ -101,7 +101,11 @@ class QwenVideo(Adapter):
     min_frames: int = setting(4, at_least=1, data_only=True, help="frames of a short clip, where it has them")
     max_frames: int = setting(768, at_least=1, data_only=True, help="frames that are read at most")
     rate: float = setting(
-        25.0, at_least=0.01, at_most=1000.0, data_only=True, help="frames a second of arrays, which do not say it"
+        2.0,
+        at_least=0.01,
+        at_most=1000.0,
+        data_only=True,
+        help="frames a second of arrays and lists, which do not say it: at `fps` or less all of them are read",
     )
     clock: Literal["index", "seconds"] = setting(
         "index", data_only=True, help="what tokens say of their time: the number of the patch, or its second"

@@ -1,5 +1,7 @@
 """Places in time, height and width: the examples of the reports, packed and padded."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -70,3 +72,64 @@ def test_a_clip_and_its_sound_share_a_clock():
     assert time[12:62] == list(range(3, 53)) and time[62:66] == [53] * 4 and time[66:91] == list(range(53, 78))
     assert time[91:] == [78, 78, 79, 80]
     assert found.rows[1, 4:8].tolist() == [3, 3, 4, 4]
+
+
+def test_a_text_behind_a_clip_by_both_rules():
+    """Five times of 2 x 2 behind three words: the reports go on from the last time, transformers 5 from the sides."""
+    rows = [TEXT] * 3 + picture(2, 2, [float(i) for i in range(5)]) + [TEXT] * 3
+    made = layout(rows, [Segment(0, 0, 3, False), Segment(1, 3, 20, True), Segment(0, 23, 3, False)])
+    assert places_of(made).rows[:, 23:].tolist() == [[8, 9, 10]] * 3
+    assert places_of(made, after="sides").rows[:, 23:].tolist() == [[5, 6, 7]] * 3
+    assert places_of(made).ends == (11,) and places_of(made, after="sides").ends == (8,)
+
+
+@pytest.mark.parametrize("family", ["2", "2.5"])
+def test_places_are_those_of_transformers(family):
+    """Random prompts of texts, pictures and clips, through its own models' index."""
+    random = torch.Generator().manual_seed(0)
+
+    def draw(low, high):
+        return int(torch.randint(low, high, (), generator=random))
+
+    index, rate = reference(family)
+    for _ in range(40):
+        rows, segments, kinds, grids, spaces = [], [], [], {1: [], 2: []}, []
+        for _ in range(draw(1, 4)):
+            text, kind = draw(1, 6), draw(1, 3)
+            t, h, w, fps = 1 if kind == 1 else draw(1, 7), draw(1, 6), draw(1, 6), draw(1, 97) / 8
+            space = 1.0 if family == "2" else 2 / fps
+            segments += [Segment(0, len(rows), text, False), Segment(1, len(rows) + text, t * h * w, True)]
+            rows += [TEXT] * text + picture(h, w, [space * i for i in range(t)])
+            kinds += [0] * text + [kind] * (t * h * w)
+            grids[kind].append([t, 2 * h, 2 * w])
+            spaces += [space] if kind == 2 else []
+        segments.append(Segment(0, len(rows), 2, False))
+        wanted, delta = index(kinds + [0, 0], grids, spaces)
+        found = places_of(layout(rows + [TEXT] * 2, segments), rate, after="sides")
+        assert torch.equal(found.rows, wanted)
+        assert found.ends == (len(rows) + 2 + delta,)
+
+
+def reference(family):
+    """`get_rope_index` of transformers over kinds of rows, and the places of a unit of time."""
+    from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as new
+    from transformers.models.qwen2_vl import modeling_qwen2_vl as old
+
+    model = old.Qwen2VLModel if family == "2" else new.Qwen2_5_VLModel
+    vision = SimpleNamespace(spatial_merge_size=2, tokens_per_second=4)
+    own = SimpleNamespace(config=SimpleNamespace(vision_config=vision))
+    own.get_vision_position_ids = lambda *a, **k: model.get_vision_position_ids(own, *a, **k)
+
+    def index(kinds, grids, spaces):
+        more = {} if family == "2" else {"second_per_grid_ts": spaces}
+        places, delta = model.get_rope_index(
+            own,
+            torch.zeros(1, len(kinds), dtype=torch.long),
+            torch.tensor([kinds]),
+            image_grid_thw=torch.tensor(grids[1]).view(-1, 3),
+            video_grid_thw=torch.tensor(grids[2]).view(-1, 3),
+            **more,
+        )
+        return places[:, 0], int(delta)
+
+    return index, 1.0 if family == "2" else 4.0

@@ -22,6 +22,7 @@ from .names import Rule, decoder_rules, origins
 from .shards import Shards, Weights, split
 from .tokens import KEPT, frame_of, kept_files, read_sampling, read_tokenizer, template_of
 from .towers import port_slots, tower_rules, tower_senses
+from .vision import rate_of, rule_after
 from .write import write_tensors
 
 BACKBONE = "decoder"
@@ -128,13 +129,5 @@ def _declared(
             hint = f"; did you mean `{near}`?" if near else ""
             raise ConfigError(f"the backbone `{BACKBONE}` has no setting `{name}`{hint}")
     made = {**recipe.settings, **frame_of(folder, recipe, kept), "untied": not recipe.tied}
-    made |= {"brings": tower_senses(recipe, folder), "rope_rate": _rate(recipe)}
+    made |= {"brings": tower_senses(recipe, folder), "rope_rate": rate_of(recipe), "rope_after": rule_after(recipe)}
     return declared(**{**made, **settings})
-
-
-def _rate(recipe: Recipe) -> float:
-    """Places for each second of a clip or a sound; 1 where time is counted in pairs of frames."""
-    for key in ("position_id_per_seconds", "tokens_per_second"):
-        if key in recipe.times:
-            return recipe.times[key]
-    return 1.0
