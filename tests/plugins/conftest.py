@@ -1,4 +1,4 @@
-"""A tokenizer with the marks of Qwen's, and how its tokens are shown."""
+"""Modules of the tests that are no package's: a tokenizer with the marks of Qwen's, and checkpoints of transformers."""
 
 import importlib.util
 import sys
@@ -10,10 +10,21 @@ import pytest
 
 @pytest.fixture(scope="session")
 def qwen() -> ModuleType:
-    """`tests/qwen_marks.py`, which is no package's module."""
-    name = "omniline_qwen_marks"
+    """`tests/qwen_marks.py`."""
+    return beside("qwen_marks")
+
+
+@pytest.fixture(scope="session")
+def checkpoints() -> ModuleType:
+    """`tests/checkpoints.py`."""
+    return beside("checkpoints")
+
+
+def beside(file: str) -> ModuleType:
+    """A module of the folder above."""
+    name = f"omniline_{file}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent.parent / "qwen_marks.py")
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent.parent / f"{file}.py")
         assert spec is not None and spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
