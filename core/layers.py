@@ -55,11 +55,16 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., in_features] to [..., out_features]."""
-        dtype = _PRODUCTS.get()
-        if dtype is None or dtype == input.dtype:
-            return F.linear(input, self.weight, self.bias)
-        out: Tensor = _Product.apply(input, self.weight, self.bias, dtype)  # type: ignore[no-untyped-call]
-        return out
+        return linear(input, self.weight, self.bias)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`F.linear` that obeys `products`."""
+    dtype = _PRODUCTS.get()
+    if dtype is None or dtype == x.dtype:
+        return F.linear(x, weight, bias)
+    out: Tensor = _Product.apply(x, weight, bias, dtype)  # type: ignore[no-untyped-call]
+    return out
 
 
 class _Product(torch.autograd.Function):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .backbone import Backbone
+from .balance import Balance
 from .batch import Alignment, Batch, Inputs, Pairs, Target
 from .catalog import Catalog
 from .errors import ConfigError, PluginError
@@ -38,11 +39,13 @@ class Losses:
         sums: the plain sum of each objective's losses in this batch, detached, by "task/slot"; what a port descends
             besides (see `Port.auxiliary`) comes as "task/slot/auxiliary".
         hidden: the hidden states [rows, width] that they were read from.
+        balance: what the routers of a network with experts chose, in training; its loss is not part of `total`.
     """
 
     total: Tensor
     sums: Mapping[str, Tensor]
     hidden: Tensor
+    balance: Balance | None = None
 
 
 class Network(nn.Module):
@@ -170,7 +173,7 @@ class Network(nn.Module):
             total = total + self._align(hidden, alignment, scale, sums)
         if ports:
             total = total + self._touched(ports)
-        return Losses(total, sums, hidden)
+        return Losses(total, sums, hidden, getattr(self.backbone, "balance", None))
 
     def _touched(self, ports: Sequence[int]) -> Tensor:
         """Zero, of which all weights of these ports and of the losses are part."""

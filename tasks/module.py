@@ -29,6 +29,7 @@ from ..core.seeding import mix
 from .balancing import Balancing
 from .drawing import Position
 from .evaluation import evaluate
+from .evening import Evening
 from .ledger import Ledger
 from .mixture import Mixture, mixture_of
 from .model import Model
@@ -56,9 +57,9 @@ class Module(L.LightningModule):
         weighting: how the losses of all objectives are balanced: "uncertainty", "gradient_norm", or another installed
             weighting, with settings behind commas; None for the weights that the slots write.
 
-    Losses are logged as `task/slot`, tokens a second as `tokens_per_second`, the share of time spent waiting for
-    batches as `waiting_for_data`, what the mixture came to by the names of `Realised.take`; validation losses as
-    `valid/task/slot`, metrics as `valid/task/slot/metric`.
+    Losses are logged as `task/slot`, how evenly experts are used as `balance`, tokens a second as `tokens_per_second`,
+    the share of time spent waiting for batches as `waiting_for_data`, what the mixture came to by the names of
+    `Realised.take`; validation losses as `valid/task/slot`, metrics as `valid/task/slot/metric`.
 
     Raises:
         DataError: in training, when a task that skips has more unreadable rows than its `max_bad`.
@@ -96,6 +97,7 @@ class Module(L.LightningModule):
         self.ledger = Ledger(limits=limits, path=None if ledger is None else Path(ledger))
         keys = sorted(model.objective_keys())
         self.balancing = None if weighting is None else Balancing(weighting, keys, model.catalog)
+        self.evening = Evening()
         self.realised = Realised(tuple(task.name for task in self.mixture))
         self.history: list[dict[str, float]] = []
         self._totals: Mapping[str, float] = {}
@@ -125,6 +127,7 @@ class Module(L.LightningModule):
         self._bad.update(failure.id.task for failure in batch.failures)
         if batch_idx % accumulate == 0 or not self._totals:
             self._totals = self._agreed(batch.totals or batch.counts, batch.ports)
+            self.evening.begin()
         also = self._ranks.absent(self._ports, batch.inputs) if self._ranks else ()
         factors = self.balancing.factors() if self.balancing is not None else {}
         with self._precision():
@@ -135,7 +138,17 @@ class Module(L.LightningModule):
         if self.balancing is not None:
             total = total + self.balancing.extra(losses.sums, self._totals, parts)
             self.balancing.watch(losses.hidden, batch, factors)
+        if losses.balance is not None:
+            total = total + self.evening.extra(losses.balance, parts, self._summed)
         return total * parts
+
+    def _summed(self, told: Tensor) -> Tensor:
+        """A tensor summed over all ranks."""
+        if self.trainer.world_size == 1:
+            return told
+        found = self.trainer.strategy.reduce(told, reduce_op="sum")
+        assert isinstance(found, Tensor)
+        return found
 
     def setup(self, stage: str) -> None:
         """With several ranks: see that all ports can be called with zero rows, and keep a ledger of each rank."""
@@ -174,9 +187,7 @@ class Module(L.LightningModule):
             told = [[counts.get(k, 0) for k in keys], [good.get(n, 0) for n in names], [bad.get(n, 0) for n in names]]
             told.append([int(kind in ports) for kind in kinds])
             flat = torch.tensor([value for part in told for value in part], dtype=torch.float64, device=self.device)
-            total = self.trainer.strategy.reduce(flat, reduce_op="sum")
-            assert isinstance(total, Tensor)
-            found = iter(int(value) for value in total.tolist())
+            found = iter(int(value) for value in self._summed(flat).tolist())
             counts, good, bad = ({name: next(found) for name in part} for part in (keys, names, names))
             self._ports = tuple(kind for kind in kinds if next(found))
         self.ledger.count(good, bad)
@@ -247,6 +258,7 @@ class Module(L.LightningModule):
         means = {key: float(total) / max(int(count), 1) for key, (total, count) in self._sums.items()}
         speed = self._tokens / max(now - self._clock, 1e-9)
         waited = self._waited() / max(now - self._clock, 1e-9)
+        means |= self.evening.take()
         self._sums, self._tokens, self._clock = {}, 0, now
         for key, mean in means.items():
             self.log(key, mean, prog_bar=True, batch_size=1)

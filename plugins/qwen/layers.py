@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from ...core.cache import Step
 from ...core.layers import Linear, RMSNorm, dropout
 from ...core.layout import Layout, View
+from .experts import Experts, Mixture, Routed
 from .long_cache import attend_chunks
 from .long_context import Turns
+from .routing import Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,29 +79,49 @@ class Attention(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Attention and a SwiGLU block (Shazeer, 2020), each behind an RMSNorm."""
+    """Attention and a SwiGLU block (Shazeer, 2020) or a mixture of them, each behind an RMSNorm."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, mixture: Mixture | None = None) -> None:
         super().__init__()
         self.dropout = shape.dropout
         self.attention_in = RMSNorm(shape.width, shape.norm_eps)
         self.attention = Attention(shape)
         self.ffn_in = RMSNorm(shape.width, shape.norm_eps)
+        if mixture is not None:
+            self.experts = Experts(mixture)
+            return
         self.gate = Linear(shape.width, shape.ffn, bias=shape.ffn_bias)
         self.up = Linear(shape.width, shape.ffn, bias=shape.ffn_bias)
         self.down = Linear(shape.ffn, shape.width, bias=shape.ffn_bias)
 
-    def forward(self, x: Tensor, layout: Layout, by: Turns) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Rows [joined rows, width], and their keys and values."""
+    @property
+    def mixed(self) -> bool:
+        """Whether it has a mixture of experts."""
+        return hasattr(self, "experts")
+
+    def forward(
+        self, x: Tensor, layout: Layout, by: Turns, way: Way | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], Routed | None]:
+        """Rows [joined rows, width], their keys and values, and where a mixture sent them."""
         found, memory = self.attention(self.attention_in(x), layout, by)
         x = x + dropout(found, self.dropout, self.training)
-        return self._feed(x), memory
+        out, routed = self._feed(x, way)
+        return out, memory, routed
 
-    def step(self, x: Tensor, step: Step, layer: int, by: Turns) -> Tensor:
-        """New rows [slots, count, width]."""
-        return self._feed(x + self.attention.step(self.attention_in(x), step, layer, by))
+    def step(
+        self, x: Tensor, step: Step, layer: int, by: Turns, way: Way | None = None
+    ) -> tuple[Tensor, Routed | None]:
+        """New rows [slots, count, width], and where a mixture sent them."""
+        found = x + self.attention.step(self.attention_in(x), step, layer, by)
+        if not self.mixed:
+            return self._feed(found)
+        out, routed = self._feed(found.flatten(0, -2), way)
+        return out.view(found.shape), routed
 
-    def _feed(self, x: Tensor) -> Tensor:
+    def _feed(self, x: Tensor, way: Way | None = None) -> tuple[Tensor, Routed | None]:
         inner = self.ffn_in(x)
-        found = self.down(F.silu(self.gate(inner)) * self.up(inner))
-        return x + dropout(found, self.dropout, self.training)
+        if self.mixed:
+            found, routed = self.experts(inner, way)
+        else:
+            found, routed = self.down(F.silu(self.gate(inner)) * self.up(inner)), None
+        return x + dropout(found, self.dropout, self.training), routed

@@ -20,6 +20,7 @@ from .long_context import LongContext, RowPlaces
 from .long_dual import dual_parts, plain_parts
 from .long_parts import Merged, merge_parts
 from .long_sparse import Chosen, Sparse, attend_sparse, choose, last_probabilities
+from .routing import note, ways_of
 
 if TYPE_CHECKING:
     from ...core.layout import Layout
@@ -154,5 +155,8 @@ def read_piece(network: DecoderNetwork, x: Tensor, layout: Layout, places: RowPl
     turns = network.long.turns(places.at(rows), network.rotary, choosing=network.long.sparse is not None)
     turns = turns._replace(reader=reader)
     hidden = x.index_select(0, rows)
-    for layer in network.layers:
-        hidden, _ = layer(hidden, layout, turns)
+    ways, chosen = iter(ways_of(network.mixed, len(hidden))), []
+    for layer in network.decoder_layers():
+        hidden, _, routed = layer(hidden, layout, turns, next(ways) if layer.mixed else None)
+        chosen += [routed.chosen] if routed is not None else []
+    note(chosen)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ...core.balance import Balance
 from ...core.cache import StreamCache
 from ...core.layers import Linear, RMSNorm, dropout, rerun
 from ...core.layout import Layout
 from ...core.networks import Cache, NewRows
+from .experts import Mixture, Routed, shapes
 from .layers import DecoderLayer, Shape
 from .long_context import LongContext, RowPlaces, Turns
 from .long_prefill import prefill_in_pieces
 from .places import After, places_of
 from .rotary import GROWING, Rotary
+from .routing import Way, note, ways_of
 
 
 class DecoderNetwork(nn.Module):
@@ -81,7 +84,11 @@ class DecoderNetwork(nn.Module):
             view="joined" if prefix == "both" else "causal",
         )
         self.kind = nn.Parameter(torch.zeros(kinds, width)) if typed else None
-        self.layers = nn.ModuleList(DecoderLayer(shape) for _ in range(layers))
+        mixtures = _mixtures(layers, width, more)
+        self.layers = nn.ModuleList(DecoderLayer(shape, mixture) for mixture in mixtures)
+        self.mixed = sum(mixture is not None for mixture in mixtures)
+        self.balance: Balance | None = None
+        self._even = (float(more.get("balance", 0.001)), more.get("balance_over", "step"))
         self.norm = RMSNorm(width, norm_eps)
         budgets = None if self.long.sparse is None else self.long.sparse.budgets(layers, heads)
         self.register_buffer("sparse_budgets", budgets)
@@ -133,8 +140,11 @@ class DecoderNetwork(nn.Module):
         lengths = index + 1 if self.rotary.scaling in GROWING else None
         by = self.long.turns(RowPlaces(index, wide, lengths), self.rotary)
         hidden = self.typed(step.x, step.kinds)
-        for number, layer in enumerate(self._layers()):
-            hidden = layer.step(hidden, step, number, by)
+        ways, chosen = iter(ways_of(self.mixed, hidden.shape[:-1].numel())), []
+        for number, layer in enumerate(self.decoder_layers()):
+            hidden, routed = layer.step(hidden, step, number, by, next(ways) if layer.mixed else None)
+            chosen += [routed.chosen] if routed is not None else []
+        note(chosen)
         return step.finish(self.norm(hidden))
 
     def _read(self, x: Tensor, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]], tuple[int, ...] | None]:
@@ -144,10 +154,13 @@ class DecoderNetwork(nn.Module):
         hidden = dropout(layout.join(rows) if layout.rows else rows, self.dropout, self.training)
         places, ends = self.row_places(layout, x.device)
         by = self.long.turns(places, self.rotary)._replace(reader=self.long.reader(layout))
-        memory = []
-        for layer in self._layers():
-            hidden, own = self._run(layer, hidden, layout, by)
+        memory, routes = [], []
+        ways = iter(ways_of(self.mixed, len(hidden), layout.joined.real if layout.padded else None))
+        for layer in self.decoder_layers():
+            hidden, own, routed = self._run(layer, hidden, layout, by, next(ways) if layer.mixed else None)
             memory.append(own)
+            routes += [routed] if routed is not None else []
+        self._weigh(routes, sum(layout.joined.lengths))
         return self.norm(hidden), memory, ends
 
     def row_places(self, layout: Layout, device: torch.device) -> tuple[RowPlaces, tuple[int, ...] | None]:
@@ -160,10 +173,19 @@ class DecoderNetwork(nn.Module):
             lengths = torch.tensor(layout.joined.lengths, device=device)[layout.joined.part.to(device)]
         return RowPlaces(index, places.to(device), lengths), ends
 
-    def _run(self, layer: DecoderLayer, x: Tensor, layout: Layout, by: Turns) -> Any:
+    def _weigh(self, routes: Sequence[Routed], rows: int) -> None:
+        """Note where the rows of a pass went, and in training how evenly."""
+        note([routed.chosen for routed in routes])
+        self.balance = None
+        if routes and self.training:
+            counts = torch.stack([routed.counts for routed in routes]).sum(0)
+            sums = torch.stack([routed.sums for routed in routes]).sum(0)
+            self.balance = Balance(counts, sums, rows * len(routes), *self._even)
+
+    def _run(self, layer: DecoderLayer, x: Tensor, layout: Layout, by: Turns, way: Way | None) -> Any:
         if self.checkpoint and self.training and torch.is_grad_enabled():
-            return rerun(layer, x, layout, by)
-        return layer(x, layout, by)
+            return rerun(layer, x, layout, by, way)
+        return layer(x, layout, by, way)
 
     def typed(self, x: Tensor, kinds: Tensor) -> Tensor:
         """Rows [..., width] with what tells the port that made each."""
@@ -171,7 +193,8 @@ class DecoderNetwork(nn.Module):
             return x
         return x + self.kind.index_select(0, kinds.to(x.device).flatten()).view(x.shape)
 
-    def _layers(self) -> list[DecoderLayer]:
+    def decoder_layers(self) -> list[DecoderLayer]:
+        """The layers, in order."""
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
 
     def _fits(self, longest: int) -> None:
@@ -188,6 +211,22 @@ def _rotary(size: int, settings: Mapping[str, Any]) -> Rotary:
     own = {key.removeprefix("rope_"): value for key, value in settings.items() if key.startswith("rope_")}
     sections = tuple(map(int, own.get("sections", ()))) or None
     return Rotary(size=size, sections=sections, **{key: value for key, value in own.items() if key in names})
+
+
+def _mixtures(layers: int, width: int, settings: Mapping[str, Any]) -> list[Mixture | None]:
+    """The mixture of each layer, from the settings of experts; none where there are no experts."""
+    if not settings.get("experts"):
+        return [None] * layers
+    mixture = Mixture(
+        width=width,
+        experts=settings["experts"],
+        ffn=settings["expert_ffn"],
+        top=settings["expert_top"],
+        norm=settings.get("expert_norm", True),
+        shared=settings.get("shared_ffn", 0),
+    )
+    dense = [int(number) for number in settings.get("dense_layers", ())]
+    return shapes(layers, mixture, settings.get("expert_every", 1), dense)
 
 
 def _head_size(width: int, heads: int) -> int:

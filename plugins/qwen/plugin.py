@@ -96,6 +96,17 @@ class DecoderOnly(Backbone):
         "largest",
         help="with sections, a text goes on behind the largest place, or as transformers 5 has it behind clips",
     )
+    experts: int = setting(0, at_least=0, help="experts in place of each feed-forward block; 0 for none")
+    expert_ffn: int = setting(704, at_least=1, help="inner size of each expert")
+    expert_top: int = setting(2, at_least=1, help="experts that a row goes through")
+    expert_norm: bool = setting(True, help="scale the probabilities of a row's experts to sum to 1")
+    expert_every: int = setting(1, at_least=1, help="one in so many layers has experts")
+    dense_layers: tuple[str, ...] = setting((), help="layers without experts, counted from 0")
+    shared_ffn: int = setting(0, at_least=0, help="inner size of an expert that all rows go through; 0 for none")
+    balance: float = setting(0.001, at_least=0, help="weight of the loss that evens out experts, in training")
+    balance_over: Literal["step", "batch"] = setting(
+        "step", help="what experts are evened out over: all batches of a step on all ranks, or each batch"
+    )
     prefix: Literal["both", "causal"] = setting("both", help="how the source sees itself: both ways, or looking back")
     typed: bool = setting(True, help="add to each token what tells the kind of its slot")
     untied: bool = setting(False, help="an output layer over words apart from their embeddings")

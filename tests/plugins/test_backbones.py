@@ -44,6 +44,7 @@ def made(network):
 
 
 ALL = {"head_scale": True, "attention_norm": True, "ffn_norm": True, "modality_experts": True}
+EXPERTS = {"experts": 5, "expert_ffn": 24, "expert_top": 2, "shared_ffn": 40, "dense_layers": ("0",)}
 NETWORKS = {
     "ofa": lambda: ofa(),
     "ofa plain": lambda: ofa(relative_bias=False),
@@ -56,6 +57,8 @@ NETWORKS = {
     "decoder": lambda: decoder(),
     "decoder shared keys": lambda: decoder(key_heads=2),
     "decoder qk_norm": lambda: decoder(qk_norm=True, qkv_bias=True, head_size=6),
+    "decoder experts": lambda: decoder(**EXPERTS),
+    "decoder experts checkpoint": lambda: decoder(**EXPERTS, checkpoint=True).train(),
     "decoder checkpoint": lambda: decoder(checkpoint=True).train(),
 }
 

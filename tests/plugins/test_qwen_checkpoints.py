@@ -6,10 +6,20 @@ import pytest
 import torch
 
 import omniline as ol
-from omniline.core.errors import BundleError
 from omniline.core.layout import plain_layout
 
-DENSE = ["qwen2", "qwen2 tied", "qwen2 yarn", "qwen3", "qwen3 bias", "llama", "llama bias", "mistral"]
+DENSE = [
+    "qwen2",
+    "qwen2 tied",
+    "qwen2 yarn",
+    "qwen3",
+    "qwen3 bias",
+    "llama",
+    "llama bias",
+    "mistral",
+    "qwen2_moe",
+    "qwen3_moe",
+]
 
 
 @pytest.fixture(scope="module")

@@ -196,6 +196,7 @@ def _experts(family: Family, text: Values) -> Settings:
         "balance": text.number("router_aux_loss_coef", 0.001),
     }
     if family.shared:
+        made["balance_over"] = "batch"  # as that report has it; the one of Qwen3 evens out whole steps
         made["shared_ffn"] = text.whole("shared_expert_intermediate_size")
     if int(str(made["expert_top"])) > int(str(made["experts"])):
         raise BundleError(
