@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,7 @@ def _description(model: Model, tied: dict[str, str]) -> dict[str, Any]:
         "settings": _settings(model),
         "sampling": model.sampling,
         "origin": model.origin,
+        "lora": None if model.lora is None else asdict(model.lora),
         "ports": [_port_json(spec) for spec in model.table],
         "plans": {name: json.loads(plan.to_json()) for name, plan in model.plans.items()},
         "plugins": {name: owners.get(name, "") for name in sorted(packages | set(owners))},
@@ -186,6 +188,8 @@ def _rebuilt(place: Path, about: dict[str, Any], catalog: Catalog, has_tokenizer
         loaded=True,
     )
     model.sampling, model.origin = sampling, origin
+    if about.get("lora"):
+        model.train_only(lora=about["lora"])
     model.network.load_state_dict(_weights(place, model, tied))
     model.network.eval()
     return model

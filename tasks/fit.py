@@ -48,6 +48,8 @@ def fit(
     ledger: str | Path | None = None,
     weighting: str | None = None,
     fewer_page_faults: bool = False,
+    lora: Any = None,
+    freeze: str | Iterable[str] = (),
     **trainer_settings: Any,
 ) -> Model:
     """Train a model on tasks, all of them in every batch.
@@ -63,6 +65,7 @@ def fit(
         learning_rate, warmup, schedule, weight_decay, metric_rows, ledger, weighting: see `Module`.
         batch_tokens, batch_rows, padded, workers, valid_rows: see `DataModule`.
         fewer_page_faults: keep freed memory (Linux): faster on a CPU, for some hundreds of megabytes more.
+        lora, freeze: what is trained, see `Model.train_only`; by default all.
         trainer_settings: Lightning's own names, such as `max_steps`, `precision`, `callbacks`, `logger`.
 
     Returns:
@@ -82,7 +85,7 @@ def fit(
             trainer = _trainer(trainer_settings)
     if fewer_page_faults:
         keep_pages()
-    model = _model(model, mixture, backbone, tokenizer, seed)
+    model = _model(model, mixture, backbone, tokenizer, seed, {"lora": lora, "freeze": freeze})
     rate = {"learning_rate": learning_rate, "warmup": warmup, "schedule": schedule, "weight_decay": weight_decay}
     judged = {"metric_rows": metric_rows, "ledger": ledger, "weighting": weighting}
     module = Module(model, mixture, seed=seed, **rate, **judged)  # type: ignore[arg-type]
@@ -95,10 +98,21 @@ def fit(
     return model
 
 
-def _model(model: Model | None, mixture: Mixture, backbone: str | None, tokenizer: Any, seed: int) -> Model:
+def _model(
+    model: Model | None,
+    mixture: Mixture,
+    backbone: str | None,
+    tokenizer: Any,
+    seed: int,
+    trained: dict[str, Any],
+) -> Model:
+    """The model that is trained; what a given one has is frozen or widened before the tasks add to it."""
     if model is None:
         name = "ofa-tiny" if backbone is None else backbone
-        return Model.build(backbone=name, tasks=mixture, tokenizer=tokenizer, seed=seed)
+        model = Model.build(backbone=name, tasks=mixture, tokenizer=tokenizer, seed=seed)
+        model.train_only(**trained)
+        return model
+    model.train_only(**trained)
     model.adopt(mixture, seed=seed)
     return model
 

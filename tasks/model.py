@@ -12,7 +12,8 @@ import torch
 from ..core.backbone import Backbone
 from ..core.backbone_name import resolve_backbone
 from ..core.catalog import Catalog
-from ..core.errors import BundleError, ConfigError, InstructionError, PluginError
+from ..core.errors import ConfigError, InstructionError, PluginError
+from ..core.low_rank import LowRank, add_low_rank
 from ..core.model import Network
 from ..core.outputs import Output
 from ..core.packing import MARK_LOSS
@@ -24,6 +25,9 @@ from ..core.senses import with_senses
 from ..core.settings import Value
 from ..plugins.manager import installed
 from .binding import Bound, bind, check_first_rows
+from .carrying import copy_frozen, copy_weights
+from .freezing import apply_low_rank, low_rank_of
+from .freezing import freeze as freeze_weights
 from .mixture import Mixture, mixture_of
 from .predicting import Predictor
 from .settling import settle_by_others
@@ -46,6 +50,7 @@ class Model:
         plans: the plans it knows by task, closed sets bound.
         sampling: settings of decoders that stand for those which the user does not write.
         origin: of a model of another library, what writing it in its format needs.
+        lora: the low-rank updates that its layers have, if any.
     """
 
     def __init__(
@@ -67,12 +72,13 @@ class Model:
         self.plans = dict(plans)
         self.sampling: dict[str, Value] = {}
         self.origin: dict[str, str] = {}
+        self.lora: LowRank | None = None
         self.network = self._make({spec.name for spec in table} if loaded else set())
         self._bounds: dict[int, Bound] = {}
         self._readers: dict[str, tuple[Bound, Reader]] = {}
 
     def _make(self, loaded: Collection[str]) -> Network:
-        return Network(
+        made = Network(
             self.table,
             self.backbone,
             losses_of(self.plans.values()),
@@ -80,6 +86,28 @@ class Model:
             assets={"tokenizer": self.tokenizer},
             loaded=loaded,
         )
+        if self.lora is not None:
+            add_low_rank(made, self.lora)
+        return made
+
+    def train_only(self, *, lora: Any = None, freeze: str | Iterable[str] = ()) -> None:
+        """Say what is trained, from all of the weights to low-rank updates alone.
+
+        Args:
+            lora: True, "rank=8,alpha=16,targets=backbone.layers.*.attention.q|..." or a mapping: every matching layer
+                gets an update (Hu et al., 2021), and nothing else that the model has by now is trained; ports that
+                later tasks add are. Layers that have an update keep it.
+            freeze: patterns of names whose weights stay as they are, "ports.vision.*|backbone.layers.0.*".
+
+        Raises:
+            ConfigError: a pattern matches nothing, or an unknown setting.
+        """
+        how = low_rank_of(lora)
+        if how is not None:
+            self.lora = how
+            apply_low_rank(self.network, how)
+        patterns = freeze.split("|") if isinstance(freeze, str) else list(freeze)
+        freeze_weights(self.network, [pattern for pattern in patterns if pattern])
 
     @classmethod
     def build(
@@ -140,7 +168,8 @@ class Model:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(seed, "weights"))
             self.network = self._make({spec.name for spec in old.table}).to(device)
-        _copy_weights(old, self.network)
+        copy_weights(old, self.network)
+        copy_frozen(old, self.network)
 
     def named(self) -> str | Backbone:
         """The backbone under the name that it was asked for, where that name still makes it."""
@@ -152,8 +181,9 @@ class Model:
 
     def take(self, state: Mapping[str, torch.Tensor]) -> None:
         """Make the network anew with these weights, as after training with sharded ones."""
-        self.network = self._make({spec.name for spec in self.table})
+        old, self.network = self.network, self._make({spec.name for spec in self.table})
         self.network.load_state_dict(state)
+        copy_frozen(old, self.network)
 
     @property
     def device(self) -> torch.device:
@@ -314,18 +344,3 @@ def _check_rows(bound: Bound, table: tuple[PortSpec, ...], tokenizer: Any, backb
         frame=backbone.frame(),
     )
     check_first_rows(bound, reader)
-
-
-def _copy_weights(old: Network, new: Network) -> None:
-    """Weights that are in both; of a table that has grown with the number of ports, its first entries."""
-    source = old.state_dict()
-    with torch.no_grad():
-        for name, value in new.state_dict().items():
-            had = source.get(name)
-            if had is None:
-                continue
-            grown = [dim for dim, (a, b) in enumerate(zip(had.shape, value.shape, strict=True)) if a != b]
-            if len(grown) > 1 or any(had.shape[dim] > value.shape[dim] for dim in grown):
-                raise BundleError(f"the weight `{name}` changes from {tuple(had.shape)} to {tuple(value.shape)}")
-            known = value.narrow(grown[0], 0, had.shape[grown[0]]) if grown else value
-            known.copy_(had)

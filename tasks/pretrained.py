@@ -15,6 +15,7 @@ import torch
 
 from ..core.catalog import Catalog
 from ..core.errors import BundleError, ConfigError
+from ..core.low_rank import merged_state
 from ..core.parts import port_table, working_half
 from ..core.plan import Plan
 from ..core.pretrained import Checkpoint, CheckpointFormat, Pretrained
@@ -151,7 +152,7 @@ def save_pretrained(model: Model, folder: str | Path, name: str) -> Path:
 
 
 def _weights(model: Model) -> dict[str, torch.Tensor]:
-    return {name: value.detach() for name, value in model.network.state_dict().items()}
+    return merged_state(model.network)
 
 
 def _uses_groups(model: Model) -> bool:

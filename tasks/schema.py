@@ -49,6 +49,11 @@ def texts(value: Any) -> str | None:
     return None if listed or not text(value) else "a text or a list of texts"
 
 
+def settings(value: Any) -> str | None:
+    """None for a flag, a text or a mapping, else what it must be."""
+    return None if isinstance(value, bool | str | dict) else "true, a text of settings, or a mapping of them"
+
+
 def metrics(value: Any) -> str | None:
     """None for a list of names, or such lists by slot, else what it must be."""
     lists = list(value.values()) if isinstance(value, dict) else [value]
@@ -111,6 +116,8 @@ FIT: Mapping[str, Check] = {
     "ledger": text,
     "weighting": text,
     "fewer_page_faults": flag,
+    "lora": settings,
+    "freeze": texts,
 }
 ABOUT: Mapping[str, Check] = dict.fromkeys(KEYS, text)
 MIXTURE: Mapping[str, Check] = {"strategy": one_of(*STRATEGIES), "temperature": number}
@@ -118,6 +125,7 @@ TOP: Mapping[str, Check | Mapping[str, Check] | None] = {
     "about": ABOUT,
     "tasks": None,
     "backbone": text,
+    "model": text,
     "tokenizer": text,
     "seed": whole,
     "mixture": MIXTURE,
@@ -134,6 +142,10 @@ def problems(values: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
     [(('tasks', 'a', 'wieght'), 'there is no key `tasks.a.wieght`; did you mean `weight`?')]
     """
     yield from _table(values, TOP, ())
+    if values.get("model") is not None:
+        for key in ("backbone", "tokenizer"):
+            if values.get(key) is not None:
+                yield (key,), f"`{key}` is of a new model: leave it out, or leave out `model`"
     tasks = values.get("tasks")
     if tasks is None or tasks == {}:
         yield (), "the file must have `tasks`, at least one"

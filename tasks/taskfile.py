@@ -54,6 +54,7 @@ class TaskFile:
         path: the file.
         entries: each task's keys as they are written, by the task's name.
         fit: settings of `fit` besides backbone, tokenizer and seed.
+        model: the folder of a model to go on from, a bundle or a checkpoint; else a new one is made of `backbone`.
         trainer: settings of Lightning's Trainer.
         save: the folder that takes the bundle.
         about: what the file says of itself.
@@ -62,6 +63,7 @@ class TaskFile:
     path: Path
     entries: Mapping[str, Mapping[str, Any]]
     backbone: str = "ofa-tiny"
+    model: str | None = None
     tokenizer: str | None = None
     seed: int = 0
     mixture: Mapping[str, Any] = field(default_factory=dict)
@@ -79,7 +81,8 @@ class TaskFile:
         """
         found: list[Diagnostic] = []
         for name, entry in self.entries.items():
-            for one in check(entry["instruction"], catalog=catalog, backbone=self.backbone):
+            judged = self.backbone if self.model is None else None
+            for one in check(entry["instruction"], catalog=catalog, backbone=judged):
                 aimless = one.code == "OL217" and entry.get("train") is not None
                 found.append(self._placed(replace(one, severity="error") if aimless else one, name))
         return sorted(found, key=lambda one: one.severity != "error")
@@ -167,8 +170,9 @@ def absolute(values: dict[str, Any], folder: str) -> None:
         for split in SPLITS:
             if isinstance(entry, dict) and split in entry:
                 entry[split] = _joined(entry[split], folder)
-    if isinstance(values.get("save"), str):
-        values["save"] = _joined(values["save"], folder)
+    for key in ("save", "model"):
+        if isinstance(values.get(key), str):
+            values[key] = _joined(values[key], folder)
     if str(values.get("tokenizer", "")).endswith(".json"):
         values["tokenizer"] = _joined(values["tokenizer"], folder)
     trainer = values.get("trainer")

@@ -16,7 +16,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 
 from ...core.errors import BundleError, ConfigError
 from ...core.near import nearest
-from ..bundle import INDEX
+from ..bundle import INDEX, load
 from ..evaluation import evaluate
 from ..fit import fit
 from ..progress import Progress
@@ -41,9 +41,11 @@ def run(args: argparse.Namespace) -> int:
     trainer = make_trainer(file, checkpoints)
     own = {"fewer_page_faults": True, "ledger": checkpoints / "skipped.jsonl", **file.fit}
     try:
+        start = None if file.model is None else load(file.model)
         model = fit(
             mixture,
-            backbone=file.backbone,
+            model=start,
+            backbone=file.backbone if start is None else None,
             tokenizer=file.tokenizer,
             seed=file.seed,
             trainer=trainer,
