@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeGuard
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
@@ -24,10 +24,24 @@ class Held:
     follows: tuple[str, ...] = ()
 
 
+class Thoughts(NamedTuple):
+    """The tokens around a thought that opens what is found.
+
+    Attributes:
+        opens: the first of it.
+        closes: its last.
+        breaks: what is said to one that thinks for too long; `closes` is among it, and what follows is the answer.
+    """
+
+    opens: int
+    closes: int
+    breaks: tuple[int, ...]
+
+
 class Continues(Protocol):
     """What a codec offers whose values are continued instead of made whole.
 
-    It may also offer `stops`: other tokens than `end` that end what is found.
+    It may also offer `stops`, other tokens than `end` that end what is found, and `thoughts`, see `Thoughts`.
     """
 
     @property

@@ -137,6 +137,7 @@ class Frontier:
         last: nothing follows this slot, so the streams need not be left in order.
         known: rows of the value that are given, of the streams as they stand at first; None when there are none.
         stops: tokens beside `end` that end an answer.
+        thoughts: the tokens around a thought that may open an answer; None where none does.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class Frontier:
         self._kind = slot.kind
         self._end = slot.end
         self.stops = slot.stops
+        self.thoughts = slot.thoughts
         self.port = port
         self.name = slot.name
         self.predicts = slot.predicts

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .codec import Encoded
+from .conversing import Thoughts
 from .networks import DecoderSearch
 from .plan import Branch, Prompt, Repeat, Use
 from .plan import Step as PlanStep
@@ -49,6 +50,7 @@ class Decode:
         trie: the closed set over the port's tokens, end mark included; it then rules the length, not `limit`.
         end: the token that ends the value where it is not the port's own.
         stops: other tokens that end it; they are no part of it either.
+        thoughts: the tokens around a thought that may open it.
     """
 
     slot: int
@@ -60,6 +62,7 @@ class Decode:
     trie: Trie | None = None
     end: int | None = None
     stops: tuple[int, ...] = ()
+    thoughts: Thoughts | None = None
 
     @property
     def most(self) -> int:

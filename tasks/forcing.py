@@ -26,7 +26,8 @@ def continued_step(found: Decode, reader: SlotReader) -> Decode | tuple[Forced, 
     codec = reader.codec
     if not continues(codec):
         return found
-    return forced_step(reader), replace(found, end=codec.end, stops=tuple(getattr(codec, "stops", ())))
+    thoughts, stops = getattr(codec, "thoughts", None), tuple(getattr(codec, "stops", ()))
+    return forced_step(reader), replace(found, end=codec.end, stops=stops, thoughts=thoughts)
 
 
 def forced_step(reader: SlotReader) -> Forced:

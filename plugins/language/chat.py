@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...core.codec import FORCED, SUPERVISED, Encoded, Reading
-from ...core.conversing import Held
+from ...core.conversing import Held, Thoughts
 from ...core.near import nearest
 from ...core.seeding import mix
 from .chat_answers import message_of, text_of
@@ -72,6 +72,11 @@ class ChatCodec:
     def end(self) -> int:
         """The token that ends a turn."""
         return self.marks.end
+
+    @property
+    def thoughts(self) -> Thoughts | None:
+        """The tokens around a thought that opens an answer; None where none does."""
+        return self.marks.thoughts()
 
     def measure(self, raw: Any, reading: Reading) -> int:
         """The tokens of all turns; pictures and the like are measured, not read."""

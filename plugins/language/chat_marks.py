@@ -13,10 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...core.conversing import Thoughts
+from .chat_answers import THINK, UNTHINK
 from .chat_turns import Content, Turn
 from .chat_writing import Atom, Writing
 from .masking import Ids
 from .tokenizer import Tokenizer
+
+STOP = "There is no time to think any further, so I answer from what I have thought so far."
+"""What breaks a thought off."""
 
 
 class Stretch(NamedTuple):
@@ -51,6 +56,14 @@ class Marks:
     def opening(self) -> list[Stretch]:
         """What opens the assistant's turn that is to be found."""
         return list(self._cut(self.writing.opening(), learnt=False))
+
+    def thoughts(self) -> Thoughts | None:
+        """The tokens around a thought; None when an answer opens with none, or the tokenizer lacks their marks."""
+        opens, closes = self.tokenizer.special(THINK), self.tokenizer.special(UNTHINK)
+        if self.writing.muted or opens is None or closes is None:
+            return None
+        said, answer = self.tokenizer.array(f"\n\n{STOP}\n").tolist(), self.tokenizer.array("\n\n").tolist()
+        return Thoughts(opens, closes, (*said, closes, *answer))
 
     def write(self, turn: Turn, *, learnt: bool) -> list[Stretch]:
         """A turn's stretches: head, thought, contents in order, calls, end mark, new line.

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...core.generation_frontier import Frontier
 from ...core.networks import Found
 from .lanes import Lanes, Options, guided, log_sum_exp
+from .thinking import Budget
 
 Choose = Callable[[Options, Tensor, int], Tensor]
 """Columns [m] from options, the streams [m] that the lanes belong to, and the number of the step."""
@@ -25,9 +26,11 @@ class Greedy:
         no_repeat_ngram: int = 0,
         guidance: float = 1.0,
         negative: str | None = None,
+        thinking_budget: int | None = None,
     ) -> None:
         self.min_length = min_length
         self.no_repeat_ngram = no_repeat_ngram
+        self.thinking_budget = thinking_budget
         self.guidance, self.negative = guidance, negative
 
     def __call__(self, frontier: Frontier) -> Found:
@@ -39,7 +42,12 @@ class Greedy:
         lanes = Lanes(
             frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram, guidance=self.guidance
         )
-        return choose_tokens(lanes, likeliest)
+        return choose_tokens(lanes, likeliest, budget=budget_of(frontier, self.thinking_budget))
+
+
+def budget_of(frontier: Frontier, most: int | None) -> Budget | None:
+    """The budget of a slot's thoughts, if there is one."""
+    return None if most is None else Budget(frontier, most)
 
 
 def likeliest(options: Options, streams: Tensor, step: int) -> Tensor:
@@ -47,8 +55,8 @@ def likeliest(options: Options, streams: Tensor, step: int) -> Tensor:
     return options.logits.argmax(1)
 
 
-def choose_tokens(lanes: Lanes, choose: Choose) -> Found:
-    """One token at a time for every stream until all have ended.
+def choose_tokens(lanes: Lanes, choose: Choose, *, budget: Budget | None = None) -> Found:
+    """One token at a time for every stream until all have ended; `budget` rules what may follow.
 
     Streams that are done are fed nothing; when nothing follows the slot they are dropped once they are the half.
     """
@@ -65,7 +73,11 @@ def choose_tokens(lanes: Lanes, choose: Choose) -> Found:
             frontier.select(kept)
             lanes.keep(kept)
             home, alive = home[kept], alive[kept]
+            if budget is not None:
+                budget.keep(kept)
         options = lanes.options()
+        if budget is not None:
+            budget.rule(options, lanes.length)
         columns = choose(options, home, lanes.length)
         rows = torch.arange(len(lanes), device=frontier.device)
         step = lanes.step(options, rows, columns)
@@ -73,6 +85,8 @@ def choose_tokens(lanes: Lanes, choose: Choose) -> Found:
         lengths[home] += alive
         answers[home, lanes.length] = step.tokens
         lanes.extend(step)
+        if budget is not None:
+            budget.saw(step.tokens, lanes.length)
         frontier.feed(step.tokens[:, None], alive.long())
         alive = alive & ~step.ended
     predictions = torch.ones_like(lengths) if lanes.closed else lengths

@@ -21,6 +21,9 @@ class Greedy(Decoder):
         1.0, at_least=0.0, at_most=100.0, help="weight of the source against no source; train with `drop`"
     )
     negative: str | None = setting(None, help="text in place of the source's, to lead away from; needs `guidance`")
+    thinking_budget: int | None = setting(
+        None, at_least=0, help="tokens in which a thought that opens an answer must end; else it is broken off"
+    )
 
 
 class Sample(Decoder):
@@ -39,6 +42,9 @@ class Sample(Decoder):
         1.0, at_least=0.0, at_most=100.0, help="weight of the source against no source; train with `drop`"
     )
     negative: str | None = setting(None, help="text in place of the source's, to lead away from; needs `guidance`")
+    thinking_budget: int | None = setting(
+        None, at_least=0, help="tokens in which a thought that opens an answer must end; else it is broken off"
+    )
 
 
 class Beam(Decoder):

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core.generation_frontier import Frontier
 from ...core.networks import Found
 from ...core.seeding import mix
-from .greedy import choose_class, choose_tokens
+from .greedy import budget_of, choose_class, choose_tokens
 from .lanes import NEVER, Lanes, Options, top
 
 Seeds = np.ndarray[Any, np.dtype[np.uint64]]
@@ -38,6 +38,7 @@ class Sample:
         no_repeat_ngram: int = 0,
         guidance: float = 1.0,
         negative: str | None = None,
+        thinking_budget: int | None = None,
     ) -> None:
         self.temperature = temperature
         self.top_k = top_k
@@ -45,6 +46,7 @@ class Sample:
         self.seed = seed
         self.min_length = min_length
         self.no_repeat_ngram = no_repeat_ngram
+        self.thinking_budget = thinking_budget
         self.guidance, self.negative = guidance, negative
 
     def __call__(self, frontier: Frontier) -> Found:
@@ -55,7 +57,7 @@ class Sample:
         lanes = Lanes(
             frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram, guidance=self.guidance
         )
-        return choose_tokens(lanes, draw)
+        return choose_tokens(lanes, draw, budget=budget_of(frontier, self.thinking_budget))
 
     def _draw(self, seeds: Seeds, options: Options, streams: Tensor, step: int) -> Tensor:
         chance = torch.from_numpy(uniform(seeds[streams.cpu().numpy()], step)).to(options.logits.device)
