@@ -1,19 +1,29 @@
 """The thinker of Qwen2.5-Omni beside transformers: lines of text, pictures, sounds and clips with their sound."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import tokenizers
 import torch
 from PIL import Image
-from transformers import Qwen2VLImageProcessor, Qwen2VLVideoProcessor, WhisperFeatureExtractor
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen2_5OmniProcessor,
+    Qwen2VLImageProcessor,
+    Qwen2VLVideoProcessor,
+    WhisperFeatureExtractor,
+)
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniThinkerConfig
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniThinkerForConditionalGeneration
 
 import omniline as ol
+from omniline.core.errors import BundleError
 from omniline.core.example import RowId
 from omniline.core.packing import pack
-from omniline.plugins.language.tokenizer import PieceTokenizer
-from omniline.plugins.qwen import audio_names, vision_names
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of transformers
 
 MARKS = (
     "<|endoftext|>",
@@ -26,23 +36,22 @@ MARKS = (
 )
 PLACEHOLDERS = {"IMAGE": "<|IMAGE|>", "VIDEO": "<|VIDEO|>", "AUDIO": "<|AUDIO|>"}
 WIDTH, LAYERS, BANDS = 32, 2, 16
-PIXELS = {"min_pixels": 56 * 56, "max_pixels": 84 * 84}
-TOWER = "design=window;depth=2;tower_width=32;heads=2;ffn=24;window=56;full_layers=1;min_pixels=3136;max_pixels=7056"
-BRINGS = (
-    f"qwen_image;{TOWER}|qwen_video;{TOWER};clock=seconds|"
-    f"qwen_audio;bands={BANDS};channels=24;heads=3;ffn=20;layers=2;max_seconds=30"
-)
-BACKBONE = (
-    f"decoder-tiny,width={WIDTH},heads=4,key_heads=2,ffn=48,layers={LAYERS},positions=2048,qkv_bias=true,untied=true,"
-    "rope_base=1000000,rope_sections=1|1|2,rope_rate=25,prefix=causal,typed=false,marks={marks},media=omni,"
-    f"brings={BRINGS}"
-)
-TASK = (
+RATE = 16_000
+LINES = (
     "look: [IMAGE:img] hear: [AUDIO:song] then [VIDEO:clip] [AUDIO:sound,sync=clip] what? -> [TEXT:answer]",
     "[VIDEO:clip] alone, then [AUDIO:song] [IMAGE:img] -> [TEXT:answer]",
     "[VIDEO:clip] [AUDIO:sound,sync=clip] -> [TEXT:answer]",
     "say so -> [TEXT:answer]",
 )
+SEEN, FILM = (f"<|vision_bos|><|{kind}|><|vision_eos|>" for kind in ("IMAGE", "VIDEO"))
+HEARD = "<|audio_bos|><|AUDIO|><|audio_eos|>"
+PROMPTS = (
+    (f"look: {SEEN} hear: {HEARD} then {FILM} what?", ("img", "song", "clip", "sound")),
+    (f"{FILM} alone, then {HEARD} {SEEN}", ("clip", "song", "img")),
+    (FILM, ("clip", "sound")),
+    ("say so", ()),
+)
+"""The same lines as transformers is asked, with their media."""
 
 
 def tokenizer():
@@ -52,7 +61,7 @@ def tokenizer():
     inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = tokenizers.decoders.ByteLevel()
     inner.add_special_tokens([*MARKS, *PLACEHOLDERS.values()])
-    return PieceTokenizer(inner.to_str())
+    return inner
 
 
 TOKENIZER = tokenizer()
@@ -82,7 +91,7 @@ def reference():
             "out_hidden_size": WIDTH,
         },
         text_config={
-            "vocab_size": TOKENIZER.vocabulary,
+            "vocab_size": TOKENIZER.get_vocab_size(),
             "hidden_size": WIDTH,
             "intermediate_size": 48,
             "num_hidden_layers": LAYERS,
@@ -92,9 +101,9 @@ def reference():
             "tie_word_embeddings": False,
         },
         tie_word_embeddings=False,
-        **{key: TOKENIZER.special(name) for key, name in (names | marks).items()},
+        **{key: TOKENIZER.token_to_id(name) for key, name in (names | marks).items()},
     )
-    config.vision_start_token_id = TOKENIZER.special("<|vision_bos|>")
+    config.vision_start_token_id = TOKENIZER.token_to_id("<|vision_bos|>")
     made = Qwen2_5OmniThinkerForConditionalGeneration(config).eval()
     with torch.no_grad():
         for weight in made.parameters():
@@ -102,48 +111,15 @@ def reference():
     return made
 
 
-def taken(network, state):
-    """The network with the weights of transformers."""
-    state, out = dict(state), {}
-    out["ports.text.embedding.weight"] = state.pop("model.language_model.embed_tokens.weight")
-    out["ports.text.output.weight"] = state.pop("lm_head.weight")
-    out["backbone.norm.weight"] = state.pop("model.language_model.norm.weight")
-    for n in range(LAYERS):
-        own, other = f"backbone.layers.{n}.", f"model.language_model.layers.{n}."
-        for ours, theirs in (
-            *((f"attention.{a}", f"self_attn.{a}_proj") for a in "qkv"),
-            ("attention.out", "self_attn.o_proj"),
-            *((f"{a}", f"mlp.{a}_proj") for a in ("gate", "up", "down")),
-            ("attention_in", "input_layernorm"),
-            ("ffn_in", "post_attention_layernorm"),
-        ):
-            for part in ("weight", "bias"):
-                if f"{other}{theirs}.{part}" in state:
-                    out[f"{own}{ours}.{part}"] = state.pop(f"{other}{theirs}.{part}")
-        for part in ("weight", "bias"):
-            three = [state.pop(f"model.visual.blocks.{n}.attn.{a}.{part}") for a in "qkv"]
-            state[f"model.visual.blocks.{n}.attn.qkv.{part}"] = torch.cat(three)
-    for port, tower, names in (
-        ("vision", "visual", vision_names.NAMES["window"]),
-        ("audio", "audio_tower", audio_names.NAMES),
-    ):
-        for ours, theirs in names:
-            for n in range(2) if "{n}" in ours else [0]:
-                out[f"ports.{port}.{ours.format(n=n)}"] = state.pop(f"model.{tower}.{theirs.format(n=n)}")
-    assert not state
-    missing, odd = network.load_state_dict(out, strict=False)
-    assert not odd and set(missing) == {name for name in network.state_dict() if name.startswith("ports.marks")}
-
-
 def row(seed):
-    """A row whose clip and sounds have uneven lengths."""
+    """A row whose clip and sounds have uneven lengths; each frame 0.5 s."""
     draw = np.random.default_rng(seed)
     size = 60 + 20 * (seed % 3)
     frames = draw.integers(0, 256, (6 + 2 * (seed % 2), 70, 90, 3), dtype=np.uint8)
     return {
         "img": Image.fromarray(draw.integers(0, 256, (size, 80, 3), dtype=np.uint8)),
-        "song": (0.1 * draw.standard_normal(4000 + 7001 * seed).astype(np.float32), 16_000),
-        "sound": (0.1 * draw.standard_normal(16_000 * (len(frames) // 2) + 900).astype(np.float32), 16_000),
+        "song": (0.1 * draw.standard_normal(4000 + 7001 * seed).astype(np.float32), RATE),
+        "sound": (0.1 * draw.standard_normal(RATE * len(frames) // 2).astype(np.float32), RATE),
         "clip": {"frames": list(frames), "fps": 2.0},
         "answer": "a hen, " * (1 + seed),
     }
@@ -154,84 +130,129 @@ def theirs():
     return reference()
 
 
+@pytest.fixture(scope="module")
+def processor():
+    marks = {f"{a}_{b}_token": f"<|{a}_{b}|>" for a in ("vision", "audio") for b in ("bos", "eos")}
+    names = {f"{kind.lower()}_token": name for kind, name in PLACEHOLDERS.items()}
+    pixels = {"min_pixels": 56 * 56, "max_pixels": 84 * 84}
+    return Qwen2_5OmniProcessor(
+        image_processor=Qwen2VLImageProcessor(**pixels),
+        video_processor=Qwen2VLVideoProcessor(**pixels, cap_pixels_per_frame=False),
+        feature_extractor=WhisperFeatureExtractor(feature_size=BANDS, chunk_length=30),
+        tokenizer=PreTrainedTokenizerFast(
+            tokenizer_object=TOKENIZER, eos_token="<|endoftext|>", extra_special_tokens=marks | names
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(theirs, processor, tmp_path_factory):
+    """The thinker as transformers writes it."""
+    place = tmp_path_factory.mktemp("thinker")
+    theirs.save_pretrained(place)
+    processor.save_pretrained(place)
+    return place
+
+
 @pytest.fixture(scope="module", params=["chatml", "plain"])
-def both(theirs, request):
-    """Ours and theirs with the same weights, and the readers of the tasks; with turns around the sides and without."""
-    tasks = [ol.Task(f"t{i}", line, train=[row(0), row(1)]) for i, line in enumerate(TASK)]
-    model = ol.Model.build(backbone=BACKBONE.format(marks=request.param), tasks=tasks, tokenizer=TOKENIZER)
-    taken(model.network, theirs.state_dict())
-    readers = {task.name: model.reader(model.bound(task)) for task in tasks}
-    return model, theirs, readers
+def ours(folder, request):
+    """The folder loaded, with turns around the sides and without, and the readers of the tasks."""
+    model = ol.load(folder, marks=request.param)
+    tasks = [ol.Task(f"t{i}", line, train=[row(0), row(1)]) for i, line in enumerate(LINES)]
+    model.adopt(tasks)
+    return model, {task.name: model.reader(model.bound(task)) for task in tasks}
 
 
-def asked(pieces, reader, data):
-    """What transformers is given for pieces: their tokens by our layout, the media by its own processors."""
-    tokens, kinds = [], []
-    for piece in pieces:
+def given(number, data, processor, *, turns, answer=None):
+    """What transformers makes of a line: the same words, marks and media through its own processor."""
+    text, names = PROMPTS[number]
+    if turns:
+        text = f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    if answer is not None:
+        text += f"{answer}<|endoftext|>"
+    sounds = [name for name in names if name in ("song", "sound")]
+    together = "sound" in sounds
+    found = processor(
+        text=text,
+        images=[data["img"]] if "img" in names else None,
+        videos=[torch.from_numpy(np.stack(data["clip"]["frames"])).permute(0, 3, 1, 2)] if "clip" in names else None,
+        audio=[data[name][0] for name in sounds] or None,
+        audio_from_video_indices=[0 if name == "sound" else None for name in sounds] if together else None,
+        load_audio_from_video=together,
+        return_tensors="pt",
+    )
+    return {**found, "use_audio_in_video": together} if "clip" in names else dict(found)
+
+
+def test_tokens_and_logits_of_a_packed_batch_are_those_of_transformers(ours, theirs, processor):
+    """Every row of every stream; the batch mixes tasks, transformers reads one example after the other."""
+    model, readers = ours
+    turns = bool(readers["t0"].frame.between)
+    cases = [(i % 4, row(i % 3)) for i in range(6)]
+    examples = [readers[f"t{i}"].example(data, RowId(f"t{i}", n)) for n, (i, data) in enumerate(cases)]
+    batch = pack(examples, readers)
+    with torch.no_grad():
+        hidden = batch.layout.join(model.network(batch))
+    for n, (number, data) in enumerate(cases):
+        at, count = batch.layout.joined.starts[n], batch.layout.joined.lengths[n]
+        wanted = given(number, data, processor, turns=turns, answer=data["answer"])
+        assert tokens_of(examples[n], readers[f"t{number}"]) == wanted["input_ids"][0].tolist()
+        with torch.no_grad():
+            logits = theirs(**wanted).logits[0]
+            found = model.network.ports["text"].project(hidden[at : at + count])
+        assert (found - logits).abs().max() <= 1e-4 and logits.std() > 0.1
+
+
+def tokens_of(example, reader):
+    """The tokens of our layout, of media those that stand for them."""
+    out = []
+    for piece in (*example.streams[0].source, *example.streams[0].target):
         own = piece.encoded.tensors.get("tokens")
         if own is not None:
-            tokens += [int(token) for token in own]
-            continue
-        slot = reader.wordings[0].slots[piece.slot].slot
-        tokens += [TOKENIZER.special(PLACEHOLDERS[slot.modality])] * piece.encoded.rows
-        if slot.name not in kinds:
-            kinds.append(slot.name)
-    given = {"input_ids": torch.tensor([tokens]), "attention_mask": torch.ones(1, len(tokens), dtype=torch.long)}
-    if "img" in kinds:
-        found = Qwen2VLImageProcessor(**PIXELS)(images=data["img"], return_tensors="pt")
-        given |= {"pixel_values": found["pixel_values"], "image_grid_thw": found["image_grid_thw"]}
-    if "clip" in kinds:
-        clip = torch.from_numpy(np.stack(data["clip"]["frames"])).permute(0, 3, 1, 2)
-        found = Qwen2VLVideoProcessor(**PIXELS)(videos=clip, do_sample_frames=False, return_tensors="pt")
-        given |= {"pixel_values_videos": found["pixel_values_videos"], "video_grid_thw": found["video_grid_thw"]}
-        given |= {"video_second_per_grid": torch.tensor([1.0]), "use_audio_in_video": "sound" in kinds}
-    sounds = [data[name][0] for name in kinds if name in ("song", "sound")]
-    if sounds:
-        most = (len(data["clip"]["frames"]) // 2) * 16_000
-        sounds = [s[:most] if s is data["sound"][0] else s for s in sounds]
-        made = WhisperFeatureExtractor(feature_size=BANDS)
-        found = made(sounds, sampling_rate=16_000, return_attention_mask=True, return_tensors="pt")
-        given |= {"input_features": found["input_features"], "feature_attention_mask": found["attention_mask"]}
-    return given
+            out += [int(token) for token in own]
+        else:
+            name = PLACEHOLDERS[reader.wordings[0].slots[piece.slot].slot.modality]
+            out += [TOKENIZER.token_to_id(name)] * piece.encoded.rows
+    return out
 
 
-def test_logits_of_a_packed_batch_are_those_of_transformers(both):
-    """Every row of every stream; the batch mixes tasks, transformers reads one example after the other."""
-    model, theirs, readers = both
-    cases = [(f"t{i % 4}", row(i % 3)) for i in range(6)]
-    examples = [readers[name].example(data, RowId(name, n)) for n, (name, data) in enumerate(cases)]
-    batch = pack(examples, readers)
-    network = model.network.eval()
-    text = network.ports["text"]
+@pytest.mark.parametrize("number", range(len(LINES)))
+def test_greedy_answers_are_those_of_transformers(ours, theirs, processor, number):
+    """Prefill and steps, with places that run on from the media's; in plain, the last mark is the first step."""
+    model, readers = ours
+    data = row(1)
+    wanted = given(number, data, processor, turns=bool(readers["t0"].frame.between))
     with torch.no_grad():
-        hidden = batch.layout.join(network(batch))
-        for n, (example, (name, data)) in enumerate(zip(examples, cases, strict=True)):
-            at, count = batch.layout.joined.starts[n], batch.layout.joined.lengths[n]
-            found = text.project(hidden[at : at + count])
-            given = asked([*example.streams[0].source, *example.streams[0].target], readers[name], data)
-            wanted = theirs(**given).logits[0]
-            assert found.shape == wanted.shape
-            assert (found - wanted).abs().max() <= 1e-4
-    assert wanted.std() > 0.1
-
-
-@pytest.mark.parametrize("number", range(len(TASK)))
-def test_greedy_answers_are_those_of_transformers(both, number):
-    """Prefill and steps with places that run on from the media's; in plain, the last mark is the first step."""
-    model, theirs, readers = both
-    data, reader = row(1), readers[f"t{number}"]
-    example = reader.example(data, RowId(f"t{number}", 0))
-    framing, prompts = reader.framing(0), reader.prompts
-    rest, first = framing.opened(example.streams[0].source, [], prompts)
-    if rest and not framing.frame.between:  # what the target goes on from was taken out of the source already
-        first = example.streams[0].target[0]
-        rest = list(example.streams[0].source)
-    given = asked([*rest, first], reader, data)
-    with torch.no_grad():
-        made = theirs.generate(**given, max_new_tokens=6, do_sample=False, eos_token_id=TOKENIZER.end, pad_token_id=0)
-    wanted = made[0, given["input_ids"].shape[1] :].tolist()
-    wanted = wanted[: wanted.index(TOKENIZER.end)] if TOKENIZER.end in wanted else wanted
-    line = TASK[number].replace("[TEXT:answer]", "[TEXT:answer,max_length=7]")
+        made = theirs.generate(**wanted, max_new_tokens=6, do_sample=False, eos_token_id=0, pad_token_id=0)
+    tokens = made[0, wanted["input_ids"].shape[1] :].tolist()
+    line = LINES[number].replace("[TEXT:answer]", "[TEXT:answer,max_length=7]")
     found = model.predict(line, {key: value for key, value in data.items() if key != "answer"})
-    assert found.answer[: len(TOKENIZER.decode(wanted))] == TOKENIZER.decode(wanted)
-    assert len(wanted) == 6 and TOKENIZER.decode(wanted)
+    text = model.tokenizer.decode([token for token in tokens if token])
+    assert text and found.answer[: len(text)] == text
+
+
+def test_all_weights_are_written_back_bit_by_bit(ours, theirs, tmp_path):
+    model, _ = ours
+    model.save(tmp_path / "out", format="hf")
+    again = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(tmp_path / "out")
+    state = again.state_dict()
+    assert state.keys() == theirs.state_dict().keys()
+    assert all(torch.equal(state[name], weight) for name, weight in theirs.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "value", "says"),
+    [
+        ("processor_config.json", ("feature_extractor", "hop_length"), 80, "`hop_length` must be 160, but is 80"),
+        ("processor_config.json", ("feature_extractor", "feature_size"), 80, "`feature_size` must be 16, but is 80"),
+        ("config.json", ("audio_config", "activation_function"), "relu", "must be gelu, but is relu"),
+    ],
+)
+def test_towers_of_another_kind_are_refused(folder, tmp_path, file, path, value, says):
+    for item in folder.iterdir():
+        shutil.copy(item, tmp_path / item.name)
+    held = json.loads((tmp_path / file).read_text())
+    held[path[0]][path[1]] = value
+    (tmp_path / file).write_text(json.dumps(held))
+    with pytest.raises(BundleError, match=says):
+        ol.load(tmp_path)

@@ -208,7 +208,7 @@ def read_preprocessing(folder: Path, kind: str = "image") -> dict[str, Any]:
     Raises:
         BundleError: an entry of the wrong type.
     """
-    values = _preprocessor(folder, kind)
+    values = preprocessor(folder, kind)
     size = values.inner("size") if isinstance(values.get("size"), dict) else Values({}, values.place)
     found: dict[str, Any] = {}
     for ours, edge in (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")):
@@ -224,9 +224,14 @@ def read_preprocessing(folder: Path, kind: str = "image") -> dict[str, Any]:
     return found
 
 
-def _preprocessor(folder: Path, kind: str) -> Values:
+def preprocessor(folder: Path, kind: str) -> Values:
+    """The entries on how values of a kind are prepared: "image", "video" or "audio"; empty where a folder has none.
+
+    Raises:
+        BundleError: a file that cannot be read.
+    """
     whole = Values(read_json_if_any(folder / "processor_config.json"), str(folder / "processor_config.json"))
-    own = whole.inner(f"{kind}_processor")
+    own = whole.inner("feature_extractor" if kind == "audio" else f"{kind}_processor")
     if own.held:
         return own
     files = ("video_preprocessor_config.json", PREPROCESSOR) if kind == "video" else (PREPROCESSOR,)

@@ -40,6 +40,8 @@ def vision_senses(recipe: Recipe, folder: Path) -> tuple[str, ...]:
     seconds: Settings = {} if recipe.family.vision == "qwen2" else {"clock": "seconds"}
     image = tower | _pixels(folder, "image", tower)
     video = tower | _pixels(folder, "video", tower) | seconds
+    if recipe.family.audio:  # Omni's processor has limits of its own for clips: those that the adapter starts from
+        video = {key: value for key, value in video.items() if key not in ("min_pixels", "max_pixels")}
     return written_sense("qwen_image", image), written_sense("qwen_video", video)
 
 
