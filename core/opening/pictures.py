@@ -29,6 +29,13 @@ UNREAD = {
 }
 """What is no picture that can be opened here, by what stands in its first bytes."""
 WHITE = (255, 255, 255)
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+STATISTICS: Mapping[str, Statistics] = {
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+"""Mean and deviation of red, green and blue by name; the last two are those of the ImageNet and CLIP releases."""
 
 
 def open_picture(raw: Any, *, least: Size | None = None) -> Image.Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,16 +10,11 @@ from torch import Tensor, nn
 
 from ...core.attention_groups import Group, Piece, group_pieces
 from ...core.layers import Linear, rerun
+from ...core.opening.pictures import STATISTICS
 from ...core.port import Port
+from .rotary import Turn
 from .vision_rows import Grid, rows_of
-from .vision_tower import Design, FullBlock, Merger, PatchEmbedding, TowerShape, Turn, WindowBlock, turn_plane
-
-STATISTICS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
-    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-}
-"""Mean and deviation of red, green and blue, of the releases of CLIP and ImageNet."""
+from .vision_tower import Design, FullBlock, Merger, PatchEmbedding, TowerShape, WindowBlock, turn_plane
 
 
 class VisionPort(Port):

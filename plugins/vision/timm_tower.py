@@ -20,12 +20,13 @@ from ...core.codec import Encoded, Reading
 from ...core.errors import ConfigError
 from ...core.layers import Linear, products_dtype
 from ...core.near import nearest
+from ...core.opening.pictures import STATISTICS, Statistics
 from ...core.port import Port
 from ...core.seeding import mix
 from ...core.settings import Value
 from ...core.view import View
 from .framing import Augment, Framing, Mode
-from .image import STATISTICS, Statistics, grid_of, refuse_decoding
+from .image import grid_of, refuse_decoding
 
 
 class TimmCodec:

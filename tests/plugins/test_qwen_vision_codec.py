@@ -9,12 +9,12 @@ from PIL import Image
 from transformers import Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
 from omniline.core.codec import Reading
+from omniline.core.opening.pictures import STATISTICS
 from omniline.core.opening.video_clip import VideoClip
 from omniline.core.timespan import TimeSpan
 from omniline.core.view import View
 from omniline.plugins.qwen.vision_codec import QwenImageCodec, QwenVideoCodec
 from omniline.plugins.qwen.vision_plugin import QwenImage, QwenVideo
-from omniline.plugins.qwen.vision_port import STATISTICS
 
 SMALL = {"min_pixels": 28 * 28 * 4, "max_pixels": 28 * 28 * 30}
 READ = Reading(mode="predict")

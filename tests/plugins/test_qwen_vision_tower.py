@@ -9,8 +9,9 @@ from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionCon
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
 from transformers.vision_utils import get_vision_position_ids, get_vision_window_index
 
+from omniline.core.opening.pictures import STATISTICS
 from omniline.plugins.qwen.vision_names import NAMES
-from omniline.plugins.qwen.vision_port import STATISTICS, VisionPort
+from omniline.plugins.qwen.vision_port import VisionPort
 from omniline.plugins.qwen.vision_rows import rows_of
 from omniline.plugins.qwen.vision_tower import PatchEmbedding, TowerShape
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ....core.errors import BundleError
+from ....core.opening.pictures import STATISTICS
 from ....core.senses import written_sense
 from ....core.settings import Value
 from ..vision_names import NAMES
@@ -22,12 +23,6 @@ PLACE = "config.json: `vision_config`"
 RATES = {"qwen2_5_vl": 4.0, "qwen2_5_omni_thinker": 25.0, "qwen2_5_omni": 25.0}
 """Places of a second where the configuration does not say it, as transformers has them."""
 ACTIVATIONS = {"full": "quick_gelu", "window": "silu"}
-SCALES: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-}
-"""Means and deviations by the names that the adapters give them."""
 
 
 def vision_senses(recipe: Recipe, folder: Path) -> tuple[str, ...]:
@@ -128,11 +123,11 @@ def _pixels(folder: Path, kind: str, tower: Mapping[str, Value]) -> Settings:
 
 def _scale(folder: Path, found: Mapping[str, Any]) -> str:
     wanted = [found.get(key) for key in ("image_mean", "image_std")]
-    for name, known in SCALES.items():
+    for name, known in STATISTICS.items():
         held = zip(wanted, known, strict=True)
         if all(w is None or all(isclose(a, b, abs_tol=1e-6) for a, b in zip(w, k, strict=True)) for w, k in held):
             return name
     raise BundleError(
-        f"{folder}: `image_mean` and `image_std` must be those of {', '.join(SCALES)}, but are {wanted[0]} and "
+        f"{folder}: `image_mean` and `image_std` must be those of {', '.join(STATISTICS)}, but are {wanted[0]} and "
         f"{wanted[1]}"
     )
