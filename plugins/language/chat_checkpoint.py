@@ -28,6 +28,8 @@ VALUE = {"image": "<|image_pad|>", "video": "<|video_pad|>", "audio": "<|AUDIO|>
 OMNI = {"image": "<|IMAGE|>", "video": "<|VIDEO|>", "audio": "<|AUDIO|>"}
 CALL: Message = {"type": "function", "function": {"name": "now", "arguments": {"zone": "é"}}}
 TOOLS = [{"type": "function", "function": {"name": "now", "description": "the time", "parameters": {}}}]
+MEDIA: Mapping[str, TemplateName] = {"<|vision_bos|>": "qwen2.5-omni", "<|vision_start|>": "qwen2-vl"}
+"""The template of ours that writes a mark around media."""
 CANDIDATES: tuple[tuple[TemplateName, Thinking], ...] = (
     ("qwen2.5-omni", "on"),
     ("qwen2-vl", "on"),
@@ -238,8 +240,14 @@ def _short(text: str, place: int) -> str:
 
 def adopted(text: str) -> tuple[dict[str, Any], str]:
     """The settings of CHAT for a checkpoint's template, and a sentence for the user where none of ours writes so."""
-    found = fitting(text)
+    found, note = fitting(text), ""
+    media = next((name for mark, name in MEDIA.items() if mark in text), None)
+    if media is not None and (found is None or not TEMPLATES[found.template].around):
+        # one of ours that writes no media may fit what was asked, and still not serve a checkpoint that sees
+        told = _told(text)
+        found = Fitting(media, "on", None if told == TEMPLATES[media].system else told)
+        note = difference(text, media, system=found.system) or ""
     if found is None:
         return {}, difference(text, "chatml") or ""
-    own = {"template": found.template, "thinking": found.thinking}
-    return (own if found.system is None else {**own, "system": found.system}), ""
+    own: dict[str, Any] = {"template": found.template, "thinking": found.thinking}
+    return (own if found.system is None else {**own, "system": found.system}), note

@@ -21,7 +21,7 @@ from .config import Recipe, read_config, recipe_of
 from .names import Rule, decoder_rules, origins
 from .shards import Shards, Weights, split
 from .tokens import KEPT, frame_of, kept_files, read_sampling, read_tokenizer, template_of
-from .towers import port_slots, tower_rules, tower_senses
+from .towers import chat_senses, port_slots, tower_rules, tower_senses
 from .vision import rate_of, rule_after
 from .write import write_tensors
 
@@ -129,5 +129,10 @@ def _declared(
             hint = f"; did you mean `{near}`?" if near else ""
             raise ConfigError(f"the backbone `{BACKBONE}` has no setting `{name}`{hint}")
     made = {**recipe.settings, **frame_of(folder, recipe, kept), "untied": not recipe.tied}
-    made |= {"brings": tower_senses(recipe, folder), "rope_rate": rate_of(recipe), "rope_after": rule_after(recipe)}
+    talks = () if template_of(kept) else chat_senses(recipe)
+    made |= {
+        "brings": (*tower_senses(recipe, folder), *talks),
+        "rope_rate": rate_of(recipe),
+        "rope_after": rule_after(recipe),
+    }
     return declared(**{**made, **settings})

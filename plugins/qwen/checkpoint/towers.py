@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ....core.senses import written_sense
 from .audio import audio_rules, audio_senses
 from .config import Recipe
 from .names import Rule
@@ -30,3 +31,10 @@ def tower_senses(recipe: Recipe, folder: Path) -> tuple[str, ...]:
     """
     senses = vision_senses(recipe, folder) if recipe.vision else ()
     return senses + audio_senses(recipe, folder) if recipe.audio else senses
+
+
+def chat_senses(recipe: Recipe) -> tuple[str, ...]:
+    """How conversations are written for a checkpoint that sees or hears and brings no chat template of its own."""
+    if not recipe.vision:
+        return ()
+    return (written_sense("chat", {"template": "qwen2.5-omni" if recipe.audio else "qwen2-vl"}),)
