@@ -16,7 +16,7 @@ import torch
 from ..core.catalog import Catalog
 from ..core.errors import BundleError, ConfigError
 from ..core.low_rank import merged_state
-from ..core.parts import port_table, working_half
+from ..core.parts import MARKS, port_table, working_half
 from ..core.plan import Plan
 from ..core.pretrained import Checkpoint, CheckpointFormat, Pretrained
 from ..core.senses import with_senses, written_sense
@@ -113,6 +113,10 @@ def _take(model: Model, found: Pretrained, folder: Path) -> None:
             if key not in own:
                 raise BundleError(f"{folder}: the weight `{key}` has no place in the model")
             own[key].copy_(value)
+    needed = [key for key, _ in model.network.named_parameters() if not key.startswith((f"ports.{MARKS}.", "losses."))]
+    lost = [key for key in needed if key not in got]
+    if lost:
+        raise BundleError(f"{folder} has no weights for `{lost[0]}`, which its configuration asks for")
 
 
 def save_pretrained(model: Model, folder: str | Path, name: str) -> Path:
@@ -131,7 +135,7 @@ def save_pretrained(model: Model, folder: str | Path, name: str) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
-        homeless = _format(name, model.catalog).write(made, model.backbone, _weights(model), model.origin)
+        homeless = _format(name, model.catalog).write(made, model.backbone, _weights(model), _origin(model))
         if place.exists():
             shutil.rmtree(place)
         os.replace(made, place)
@@ -149,6 +153,13 @@ def save_pretrained(model: Model, folder: str | Path, name: str) -> Path:
             stacklevel=3,
         )
     return place
+
+
+def _origin(model: Model) -> dict[str, str]:
+    """What the model kept of its folder, with its tokenizer's content and the id that ends a text."""
+    if model.tokenizer is None:
+        return model.origin
+    return {"tokenizer": model.tokenizer.to_json(), "end": str(model.tokenizer.end), **model.origin}
 
 
 def _weights(model: Model) -> dict[str, torch.Tensor]:

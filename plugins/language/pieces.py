@@ -82,10 +82,9 @@ def piece_table(inner: tokenizers.Tokenizer, end: int | None = None, vocabulary:
     known = max(ids.values()) + 1
     if vocabulary is not None and known > vocabulary:
         raise ConfigError(f"a tokenizer of {vocabulary} ids must have none above them, but has {known - 1}")
-    end = _named(special, END_NAMES) if end is None else end
-    mask = _named(special, MASK_NAMES)
-    spare = itertools.count(known)
-    end = next(spare) if end is None else end
+    given, mask = _named(special, END_NAMES) if end is None else end, _named(special, MASK_NAMES)
+    spare = (id for id in itertools.count(known) if id != given)
+    end = next(spare) if given is None else given
     mask = next(spare) if mask is None else mask
     if vocabulary is None:
         vocabulary = max(known, end + 1, mask + 1)

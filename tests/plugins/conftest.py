@@ -2,8 +2,10 @@
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,23 @@ def qwen() -> ModuleType:
 def checkpoints() -> ModuleType:
     """`tests/checkpoints.py`."""
     return beside("checkpoints")
+
+
+@pytest.fixture(scope="session")
+def folders(
+    tmp_path_factory: pytest.TempPathFactory, checkpoints: ModuleType, qwen: ModuleType
+) -> Callable[[str], Any]:
+    """The folder and the network of an architecture of `tests/checkpoints.py`, written once."""
+    held: dict[str, Any] = {}
+
+    def folder(name: str) -> Any:
+        if name not in held:
+            network = checkpoints.reference(name)
+            place = tmp_path_factory.mktemp("checkpoint") / "tiny"
+            held[name] = checkpoints.write(network, place, qwen.QWEN), network
+        return held[name]
+
+    return folder
 
 
 def beside(file: str) -> ModuleType:

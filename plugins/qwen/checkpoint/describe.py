@@ -1,15 +1,19 @@
-"""`config.json` of a decoder's settings: the reverse of `config.py`."""
+"""`config.json` of a decoder's settings, the reverse of `config.py`, and the files of a model that has none."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+
+from torch import Tensor
 
 from ....core.errors import BundleError
 from ....core.settings import Value
 from ..plugin import DecoderOnly
 from .config import FAMILIES, recipe_of
 from .rope import rope_entries
+from .tokens import GENERATION, TOKENIZER, TOKENIZER_CONFIG
 
 CLASSES: Mapping[str, str] = {
     "qwen2": "Qwen2ForCausalLM",
@@ -40,8 +44,11 @@ EXPERTS: Mapping[str, str] = {
     "shared_ffn": "shared_expert_intermediate_size",
 }
 
-UNWRITTEN = ("dropout", "checkpoint", "brings", "marks", "system", "opening", "media", "prefix", "typed", "untied")
-"""Settings that shape no weight and that the format does not know, and those that are written by other means."""
+SHAPING = ("qk_norm", "qkv_bias", "out_bias", "ffn_bias", "head_size", "expert_every", "dense_layers", "rope_sections")
+"""Settings that shape the weights or their use and have no entry of their own."""
+
+ROTATIONS = ("rope_base", "rope_scaling", "rope_factor", "rope_original", "rope_gain", "rope_fast", "rope_slow")
+ROTATIONS += ("rope_whole", "rope_low", "rope_high")
 
 
 def config_of(settings: Mapping[str, Value], *, vocabulary: int, dtype: str = "float32") -> dict[str, Any]:
@@ -105,28 +112,90 @@ def reconfigured(content: dict[str, Any], settings: Mapping[str, Value], dtype: 
     Raises:
         BundleError: a setting was changed that shapes the weights.
     """
+    judge(settings)
     recipe = recipe_of(content)
     was = DecoderOnly(**recipe.settings).settings()  # type: ignore[arg-type]
-    changed = {name for name, value in was.items() if name not in UNWRITTEN and settings.get(name, value) != value}
+    changed = [name for name, value in was.items() if settings.get(name, value) != value]
     fresh = dict(content)
     if recipe.dtype != dtype:
         fresh = {key: value for key, value in fresh.items() if key != "torch_dtype"} | {"dtype": dtype}
-    nested = recipe.family.nested
-    outer = dict(fresh[nested]) if nested else fresh
+    if recipe.tied == bool(settings.get("untied")):
+        fresh["tie_word_embeddings"] = not settings.get("untied")
+    outer = fresh
     text = dict(outer["text_config"]) if "text_config" in outer else outer
-    for name in sorted(changed):
-        if name.startswith("rope_"):
-            text["rope_parameters"] = rope_entries(settings)
+    for name in changed:
+        if name in SHAPING:
+            raise BundleError(f"the format `hf` has no place for another `{name}` in `{recipe.architecture}`")
+        if name in ROTATIONS:
+            sections = {"rope_sections": recipe.settings.get("rope_sections", ())}
+            text["rope_parameters"] = rope_entries({**settings, **sections})
             text.pop("rope_scaling", None)
             text.pop("rope_theta", None)
         elif name == "positions":
             text["max_position_embeddings"] = settings["positions"]
         elif name in ENTRIES or name in EXPERTS:
             text[ENTRIES.get(name) or EXPERTS[name]] = settings[name]
-        else:
-            raise BundleError(f"the format `hf` has no place for `{name}` in `{recipe.architecture}`")
     if "text_config" in outer:
         outer["text_config"] = text
-    if nested:
-        fresh[nested] = outer
     return fresh
+
+
+def judge(settings: Mapping[str, Value]) -> None:
+    """Refuse settings of which transformers has no network.
+
+    Raises:
+        BundleError: naming the setting.
+    """
+    if settings.get("prefix") != "causal":
+        raise BundleError("the format `hf` has no place for `prefix=both`: its decoders look back only")
+    if settings.get("typed"):
+        raise BundleError("the format `hf` has no place for `typed=true`: its tokens do not tell the kind of a slot")
+
+
+def alone(content: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of the part that is read of a larger model; of any other the same.
+
+    >>> alone({"model_type": "qwen2_5_omni", "thinker_config": {"seconds_per_chunk": 2}})["model_type"]
+    'qwen2_5_omni_thinker'
+    """
+    if content.get("model_type") != "qwen2_5_omni":
+        return content
+    own = {"architectures": ["Qwen2_5OmniThinkerForConditionalGeneration"], "model_type": "qwen2_5_omni_thinker"}
+    return {**content["thinker_config"], **own}
+
+
+def described(
+    settings: Mapping[str, Value], weights: Mapping[str, Tensor], origin: Mapping[str, str], dtype: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """`config.json` and the files of a model that comes from no such folder.
+
+    Args:
+        settings: of its backbone.
+        weights: the network's, by our names.
+        origin: with the content of its tokenizer under "tokenizer".
+        dtype: of the weights.
+
+    Raises:
+        BundleError: the format has no place for the tokenizer or a setting.
+    """
+    judge(settings)
+    tokenizer = json.loads(origin["tokenizer"]) if origin.get("tokenizer") else {}
+    if tokenizer.get("kind") != "pieces":
+        raise BundleError(
+            'the format `hf` has no place for a tokenizer of bytes: build the model with one of pieces, tokenizer="bpe"'
+        )
+    rows = weights["ports.text.embedding.weight"].shape[0]
+    content = config_of(settings, vocabulary=rows, dtype=dtype)
+    end = int(origin["end"]) if "end" in origin else tokenizer.get("end")
+    ends = {} if end is None else {"eos_token_id": end}
+    return content | ends, {
+        "config.json": pretty(content | ends),
+        GENERATION: pretty(ends),
+        TOKENIZER: json.dumps(tokenizer["content"], ensure_ascii=False),
+        TOKENIZER_CONFIG: pretty({"tokenizer_class": "PreTrainedTokenizerFast"}),
+    }
+
+
+def pretty(value: Any) -> str:
+    """JSON as files of this kind have it."""
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"

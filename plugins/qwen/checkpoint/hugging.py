@@ -13,12 +13,13 @@ from torch import Tensor
 
 from ....core.backbone import Backbone
 from ....core.catalog import Catalog
-from ....core.errors import BundleError, ConfigError
+from ....core.errors import ConfigError
 from ....core.near import nearest
 from ....core.pretrained import Pretrained
 from ....core.settings import settings_of
 from .config import Recipe, read_config, recipe_of
-from .names import Rule, decoder_rules, origins
+from .describe import alone, described, pretty, reconfigured
+from .names import decoder_rules, origins, plain
 from .shards import Shards, Weights, split
 from .tokens import KEPT, frame_of, kept_files, read_sampling, read_tokenizer, template_of
 from .towers import chat_senses, port_slots, tower_rules, tower_senses
@@ -27,6 +28,9 @@ from .write import write_tensors
 
 BACKBONE = "decoder"
 OPTIONAL = ("lm_head.weight",)
+WORDS, OUTPUT = "ports.text.embedding.weight", "ports.text.output.weight"
+DTYPE = "dtype"
+"""Under which a model keeps, beside the files of its folder, what its weights were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,56 +64,70 @@ class HuggingFace:
         recipe = read_config(folder)
         kept = kept_files(folder)
         tokenizer = read_tokenizer(folder, recipe)
+        backbone = _declared(recipe, folder, kept, catalog, settings)
+        shards = Shards(folder)
         return Pretrained(
-            backbone=_declared(recipe, folder, kept, catalog, settings),
+            backbone=backbone,
             name=BACKBONE,
             tokenizer=tokenizer,
             ports=port_slots(recipe),
-            weights=lambda shapes: _weights(folder, recipe, shapes),
+            weights=lambda shapes: _weights(shards, recipe, backbone, shapes),
             sampling=read_sampling(folder),
-            origin=kept,
-            dtype=recipe.dtype,
+            origin={**kept, DTYPE: shards.dtype},
+            dtype=shards.dtype,
             template=template_of(kept) or None,
         )
 
     def write(
         self, folder: Path, backbone: Backbone, weights: Mapping[str, Tensor], origin: Mapping[str, str]
     ) -> tuple[str, ...]:
-        """Write a folder that transformers loads.
+        """Write a folder that transformers loads, with the files of the one that the model came from, if from one.
+
+        Of a whole Omni model this is its thinker.
 
         Raises:
-            BundleError: the model does not come from such a folder.
+            BundleError: transformers has no network with these settings, or the tokenizer is one of bytes.
         """
-        if "config.json" not in origin:
-            raise BundleError(
-                "only a model that was loaded from a folder of this format can be written in it: its configuration "
-                "and tokenizer are kept from there"
-            )
-        recipe = recipe_of(json.loads(origin["config.json"]))
-        found = origins(weights, _rules(recipe), experts=_experts(recipe))
-        dtype = getattr(torch, recipe.dtype)
+        settings = backbone.settings()
+        dtype = _dtype(weights, origin)
+        if "config.json" in origin:
+            content = reconfigured(alone(json.loads(origin["config.json"])), settings, dtype)
+            files = {name: origin[name] for name in KEPT if name in origin}
+            if content != json.loads(origin["config.json"]):
+                files["config.json"] = pretty(content)
+        else:
+            content, files = described(settings, weights, origin, dtype)
+        rules = decoder_rules(settings, tied=backbone.tied()) + tower_rules(recipe_of(content))
+        found = origins(weights, rules, experts=_experts(settings))
         tensors: dict[str, Tensor] = {}
         for name, source in found.items():
-            tensors.update((theirs, part.to(dtype)) for theirs, part in split(weights[name], source))
+            own = weights[name].to(getattr(torch, dtype))
+            tensors.update(split(own, source))
         write_tensors(tensors, folder)
-        for name in KEPT:
-            if name in origin:
-                (folder / name).write_text(origin[name], encoding="utf-8")
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
         return tuple(name for name in weights if name not in found)
 
 
-def _rules(recipe: Recipe) -> tuple[Rule, ...]:
-    return decoder_rules(recipe.settings, tied=recipe.tied) + tower_rules(recipe)
+def _dtype(weights: Mapping[str, Tensor], origin: Mapping[str, str]) -> str:
+    """That of the folder which the model came from, else that of the words."""
+    return origin.get(DTYPE) or str(weights[WORDS].dtype).removeprefix("torch.")
 
 
-def _experts(recipe: Recipe) -> int:
-    count = recipe.settings.get("experts", 0)
+def _experts(settings: Mapping[str, Any]) -> int:
+    count = settings.get("experts", 0)
     return count if isinstance(count, int) else 0
 
 
-def _weights(folder: Path, recipe: Recipe, shapes: Mapping[str, tuple[int, ...]]) -> FolderWeights:
-    found = origins(shapes, _rules(recipe), experts=_experts(recipe))
-    held = Weights(Shards(folder), found, OPTIONAL if recipe.tied else ())
+def _weights(
+    shards: Shards, recipe: Recipe, backbone: Backbone, shapes: Mapping[str, tuple[int, ...]]
+) -> FolderWeights:
+    """The folder's weights; an output layer that the user unties from the words starts as they are."""
+    rules = decoder_rules(recipe.settings, tied=recipe.tied) + tower_rules(recipe)
+    if recipe.tied and not backbone.tied():
+        rules += plain((OUTPUT, "model.embed_tokens.weight"))
+    found = origins(shapes, rules, experts=_experts(recipe.settings))
+    held = Weights(shards, found, OPTIONAL if recipe.tied else ())
     return FolderWeights(held, shapes, tuple(found))
 
 
@@ -128,6 +146,8 @@ def _declared(
             near = nearest(name, known)
             hint = f"; did you mean `{near}`?" if near else ""
             raise ConfigError(f"the backbone `{BACKBONE}` has no setting `{name}`{hint}")
+    if settings.get("untied") is False and not recipe.tied:
+        raise ConfigError(f"`untied` cannot be false: {folder} has an output layer apart from its table of words")
     made = {**recipe.settings, **frame_of(folder, recipe, kept), "untied": not recipe.tied}
     talks = () if template_of(kept) else chat_senses(recipe)
     made |= {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 class Shards:
-    """The tensors of a checkpoint's folder by name. A context: its files are open inside `with`.
+    """The tensors of a checkpoint's folder by name; files are opened when they are first needed.
 
     Raises:
         BundleError: no weights, a missing or cut file, or an index that does not fit its files.
@@ -27,21 +26,22 @@ class Shards:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._stack = ExitStack()
         self._files: dict[str, Any] = {}
         self._place = self._places()
-
-    def __enter__(self) -> Shards:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._files.clear()
-        self._stack.close()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all tensors."""
         return tuple(self._place)
+
+    @property
+    def dtype(self) -> str:
+        """That of the first weight that is no whole number, such as "bfloat16"; float32 when there is none."""
+        for name in self.names:
+            found = self.tensor(name).dtype
+            if found.is_floating_point:
+                return str(found).removeprefix("torch.")
+        return "float32"
 
     def file_of(self, name: str) -> Path:
         """The file that holds a tensor."""
@@ -79,7 +79,7 @@ class Shards:
     def _open(self, file: str) -> Any:
         if file not in self._files:
             try:
-                self._files[file] = self._stack.enter_context(safe_open(self.folder / file, framework="pt"))
+                self._files[file] = safe_open(self.folder / file, framework="pt")
             except (SafetensorError, OSError) as cause:
                 raise BundleError(f"{self.folder / file} cannot be read, it may be cut: {cause}") from cause
         return self._files[file]

@@ -15,9 +15,9 @@ LARGEST = 5_000_000_000
 """Bytes of a file."""
 
 
-def write_tensors(tensors: Mapping[str, Tensor], folder: Path, *, largest: int = LARGEST) -> None:
-    """Write tensors, in files of at most `largest` bytes where there is more than one to a file."""
-    parts = _parted(tensors, largest)
+def write_tensors(tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Write tensors, in files of at most `LARGEST` bytes where there is more than one to a file."""
+    parts = _parted(tensors, LARGEST)
     if len(parts) == 1:
         _save(tensors, parts[0], folder / SINGLE)
         return
