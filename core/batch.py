@@ -77,7 +77,10 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """Source slots whose rows are aligned to another slot's tokens (CTC), of all tasks that share loss and port."""
+    """Source slots whose rows are aligned to another slot's tokens (CTC), of all tasks that share loss and port.
+
+    `ids` are the rows that the values are from, for errors.
+    """
 
     loss: Part
     kind: int
@@ -88,6 +91,7 @@ class Alignment:
     keys: tuple[str, ...]
     key: Tensor
     weights: tuple[float, ...]
+    ids: tuple[RowId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,11 +114,13 @@ class ConfigError(OmnilineError, ValueError):
 class DataError(OmnilineError, ValueError):
     """A row, a column or a value cannot be used; the message names task, row, slot and column.
 
-    `slot` and `column` are their names, empty when it is not about one.
+    `slot` and `column` are their names, empty when it is not about one; `value` is which of a batch's values a loss
+    means, -1 for none.
     """
 
     slot: str = ""
     column: str = ""
+    value: int = -1
 
 
 class BundleError(OmnilineError, ValueError):

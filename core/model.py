@@ -13,7 +13,7 @@ from .backbone import Backbone
 from .balance import Balance
 from .batch import Alignment, Batch, Inputs, Pairs, Target
 from .catalog import Catalog
-from .errors import ConfigError, PluginError
+from .errors import ConfigError, DataError, PluginError
 from .layout import Layout
 from .levels import LEVEL, Levels
 from .loss import Loss
@@ -219,7 +219,13 @@ class Network(nn.Module):
         weights = scale.of(item.keys, item.weights, hidden)[item.key]
         port = self.port(item.kind)
         chosen = hidden.index_select(0, item.rows)
-        rows: LossRows = self.loss_parts[item.loss](chosen, item.lengths, port, item.tokens, item.counts, weights)
+        try:
+            rows: LossRows = self.loss_parts[item.loss](chosen, item.lengths, port, item.tokens, item.counts, weights)
+        except DataError as cause:
+            if not 0 <= cause.value < len(item.ids):
+                raise
+            task, slot = item.keys[int(item.key[cause.value])].split("/", 1)
+            raise DataError(f"task `{task}`, row {item.ids[cause.value].row}: slot `{slot}`: {cause}") from cause
         _add(sums, item.keys, item.key, rows.each)
         return rows.total
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .batch import Alignment, Batch, Inputs, Pairs, Target
 from .codec import SUPERVISED, Array, Encoded
-from .example import Example, Piece, Stream
+from .example import Example, Piece, RowId, Stream
 from .layout import VOID, Layout, Ragged, Segment
 from .levels import LEVEL, NO_LEVEL
 from .networks import Choices
@@ -194,7 +194,7 @@ class _Packer:
         return Choices.of(allowed, nodes)
 
     def _alignments(self, streams: list[tuple[Example, int, Stream]], source: Ragged) -> Iterable[Alignment]:
-        found: dict[tuple[int, Part], list[tuple[str, float, np.ndarray[Any, Any], np.ndarray[Any, Any]]]] = {}
+        found: dict[tuple[int, Part], list[tuple[str, float, np.ndarray[Any, Any], np.ndarray[Any, Any], RowId]]] = {}
         for number, (example, _, stream) in enumerate(streams):
             wording = self.readers[example.id.task].plan.alternatives[example.wording]
             for objective in (o for o in wording.objectives if o.kind == "align"):
@@ -204,7 +204,7 @@ class _Packer:
                         labels = _numpy(tokens[0].encoded.labels["tokens"])
                         key = f"{example.id.task}/{wording.slots[slot].name}"
                         found.setdefault((tokens[0].kind, objective.loss), []).append(
-                            (key, objective.weight, rows, labels)
+                            (key, objective.weight, rows, labels, example.id)
                         )
                         self.counts[key] = self.counts.get(key, 0) + 1
         for (kind, loss), items in found.items():
@@ -219,6 +219,7 @@ class _Packer:
                 keys=keys,
                 key=torch.tensor([keys.index(item[0]) for item in items]),
                 weights=tuple({item[0]: item[1] for item in items}.values()),
+                ids=tuple(item[4] for item in items),
             )
 
 

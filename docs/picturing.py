@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 SIDE = 128
 SECONDS = 3.0
 FRAMES = 24
+GIF_SIDE = 160
 HEAVY = 40_000
 LISTED = 8
 COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b")
@@ -64,6 +65,8 @@ class Page:
         if modality == "CHAT" and isinstance(value, list):
             return self.conversation(value)
         value = opened(value, modality)
+        if modality == "STRUCT" and isinstance(value, str) and Path(value).is_file():
+            return escaped(Path(value).name)  # a database; where it lies is nobody's business
         if isinstance(value, Image.Image):
             return self.picture(value)
         if hasattr(value, "samples") and hasattr(value, "rate"):
@@ -131,10 +134,28 @@ class Page:
         """A motion as an animated GIF of its skeleton, and as BVH."""
         path = self.path(".gif")
         motion.save(path)
+        shrink(path)
         self.pictures.append(path.name)
         table = path.with_suffix(".bvh")
         motion.save(table)
         return f'<img src="{path.name}" width="{SIDE}"><br>[BVH]({table.name})'
+
+
+def shrink(path: Path) -> None:
+    """Write an animated GIF again with at most 24 frames, small, in 16 greys or colours, and as long as it was."""
+    with Image.open(path) as film:
+        count = getattr(film, "n_frames", 1)
+        frames, seconds = [], 0.0
+        for number in range(count):
+            film.seek(number)
+            seconds += film.info.get("duration", 40) / 1000
+            frames.append(film.convert("RGB"))
+    chosen = [frames[at] for at in np.linspace(0, count - 1, min(count, FRAMES)).round().astype(int)]
+    for frame in chosen:
+        frame.thumbnail((GIF_SIDE, GIF_SIDE), Image.Resampling.LANCZOS)
+    few = [frame.quantize(16, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for frame in chosen]
+    step = max(40, round(1000 * seconds / len(few)))
+    few[0].save(path, save_all=True, append_images=few[1:], duration=step, loop=0, optimize=True)
 
 
 def opened(value: Any, modality: str) -> Any:

@@ -11,7 +11,7 @@ from ..codec import Reading
 from ..sound import Samples
 from ..timespan import TimeSpan
 from .resampling import resample, resampled_length
-from .sounds import Opened, checked
+from .sounds import Opened, checked, not_silent
 
 AS_IT_IS = Fraction(1)
 
@@ -23,12 +23,14 @@ class Excerpt:
     Attributes:
         rate: samples a second of what is read.
         max_seconds: a longer sound is cut to it.
+        silent: "error" refuses a piece in which nothing is heard.
         sampling: "start" reads the first piece, "clip" a random one in training and the middle one otherwise.
     """
 
     rate: int
     max_seconds: float
     sampling: Literal["start", "clip"] = "start"
+    silent: Literal["error", "keep"] = "keep"
 
     @property
     def most(self) -> int:
@@ -76,7 +78,16 @@ class Excerpt:
         """
         span = self.span(sound, reading, speed)
         first, count = round(span.start * sound.rate), max(1, round(span.seconds * sound.rate))
-        samples = checked(resample(sound.blocks(first, count), sound.rate, self.rate), sound.name)
+        samples = self.heard(resample(sound.blocks(first, count), sound.rate, self.rate), sound.name)
         if speed != 1:
             samples = resample(iter([samples]), speed.numerator, speed.denominator)
         return samples[: self.most]
+
+    def heard(self, samples: Samples, name: str) -> Samples:
+        """The samples, when they are a sound, and not silent where that is an error.
+
+        Raises:
+            ValueError: see `checked` and `not_silent`.
+        """
+        samples = checked(samples, name)
+        return samples if self.silent == "keep" else not_silent(samples, name)

@@ -139,8 +139,9 @@ def _from_text(text: Any) -> Image.Image:
         text = unquote(urlsplit(text).path)
     elif text.startswith(BASE64_STARTS) and len(text) > 64 and not (len(text) < 4096 and os.path.exists(text)):
         return _from_base64(text)
-    if len(text) > 4096 or "\0" in text:
-        raise ValueError(f"a picture must be a path or base64 text, but is other text: {text[:40]!r}...")
+    if not text or len(text) > 4096 or "\0" in text:
+        found = f"other text: {text[:40]!r}..." if text else "empty text"
+        raise ValueError(f"a picture must be a path or base64 text, but is {found}")
     path = Path(text).expanduser()
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"

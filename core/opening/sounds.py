@@ -22,6 +22,8 @@ from .sound_containers import open_container
 BLOCK = 1 << 18
 """Samples of a channel that are in memory at once while a file is read."""
 HIGHEST_RATE = 10_000_000
+LEAST_STEP = 2**-15
+"""Between two samples of 16 bits."""
 LOUDEST = 100.0
 """Of fractions: what lies beyond were whole numbers, never scaled."""
 MISSING = 0.1
@@ -271,5 +273,19 @@ def checked(samples: Samples, name: str) -> Samples:
         raise ValueError(
             f"samples must be fractions -1 to 1 or whole numbers, but those of the sound {name} reach {loudest:g}: "
             "divide them by the largest number of their type"
+        )
+    return samples
+
+
+def not_silent(samples: Samples, name: str) -> Samples:
+    """The samples, when anything is heard of them.
+
+    Raises:
+        ValueError: they deviate from each other by less than the least step of 16 bits.
+    """
+    if len(samples) > 1 and float(samples.max() - samples.min()) < LEAST_STEP:
+        raise ValueError(
+            f"a sound must be heard, but all samples that are read of the sound {name} are {float(samples[0]):g}; "
+            "write `silent=keep` where silence means something"
         )
     return samples

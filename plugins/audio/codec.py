@@ -15,7 +15,7 @@ from torch import Tensor
 from ...core.codec import Encoded, Reading
 from ...core.opening.excerpt import Excerpt
 from ...core.opening.resampling import resample, resampled_length
-from ...core.opening.sounds import Opened, checked, open_sound
+from ...core.opening.sounds import Opened, open_sound
 from ...core.settings import Value
 from ...core.sound import Audio, Samples
 from ...core.timespan import TimeSpan
@@ -52,6 +52,7 @@ class AudioCodec:
         use_mask: bool = False,
         speeds: tuple[str, ...] = ("1.0",),
         normalise: Literal["none", "fixed", "utterance"] = "utterance",
+        silent: Literal["error", "keep"] = "error",
         **shape: Value,
     ) -> None:
         """`shape` are the settings of the port alone.
@@ -60,7 +61,7 @@ class AudioCodec:
             ValueError: a speed is no number in 0.1..10, or a frame has too few samples.
         """
         self.rate, self.max_seconds = sample_rate, max_seconds
-        self.excerpt = Excerpt(rate=sample_rate, max_seconds=max_seconds, sampling=sampling)
+        self.excerpt = Excerpt(rate=sample_rate, max_seconds=max_seconds, sampling=sampling, silent=silent)
         self.step, self.use_mask, self.normalise = n_frames_per_step, use_mask, normalise
         self.speeds = tuple(_speed(text) for text in speeds)
         self.spectrum = Spectrum(
@@ -153,7 +154,7 @@ class AudioCodec:
     def _written(self, sound: Opened, reading: Reading) -> Encoded:
         most = self._whole(sound)
         count = sound.frames if sound.frames is not None else ceil(self.max_seconds * sound.rate)
-        samples = checked(resample(sound.blocks(0, count), sound.rate, self.rate), sound.name)[:most]
+        samples = self.excerpt.heard(resample(sound.blocks(0, count), sound.rate, self.rate), sound.name)[:most]
         frames = scaled(self.spectrum(samples))
         rows = ceil(len(frames) / self.step)
         if reading.limit is not None and rows > reading.limit:

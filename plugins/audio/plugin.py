@@ -47,6 +47,9 @@ class Audio(Adapter):
         data_only=True,
         help="how frames are scaled: not, by fixed numbers, or each band of a sound; made ones by fixed numbers",
     )
+    silent: Literal["error", "keep"] = setting(
+        "error", data_only=True, help="what a sound without any deflection is: a mistake in the data, or a sound"
+    )
     prenet_dropout: float = setting(
         0.5, at_least=0, at_most=0.95, help="share of the prenet that is dropped, at predicting too"
     )

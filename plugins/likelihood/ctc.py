@@ -36,8 +36,8 @@ class CtcLoss(nn.Module):
         tokens_of = [_without_end(own, port.end) for own in tokens.split(list(counts))]
         tokens, counts = torch.cat([*tokens_of, tokens[:0]]), [len(own) for own in tokens_of]
         if self.too_short == "raise":
-            for length, own in zip(lengths, tokens_of, strict=True):
-                _check_length(length, own)
+            for place, (length, own) in enumerate(zip(lengths, tokens_of, strict=True)):
+                _check_length(place, length, own)
         logs, columns = self._logs(hidden, port, tokens)
         if not lengths:
             return LossRows(logs.sum() * 0, weights.new_zeros(0))
@@ -70,11 +70,13 @@ def _without_end(tokens: Tensor, end: int | None) -> Tensor:
     return tokens[:-1] if end is not None and len(tokens) and int(tokens[-1]) == end else tokens
 
 
-def _check_length(length: int, tokens: Tensor) -> None:
+def _check_length(place: int, length: int, tokens: Tensor) -> None:
     """A repeated token needs a blank between."""
     needed = tokens.numel() + int((tokens[1:] == tokens[:-1]).sum())
     if length < needed:
-        raise DataError(
+        error = DataError(
             f"a value aligned by `ctc` must have at least {needed} rows for its {tokens.numel()} tokens, but has "
             f"{length}; write `too_short=ignore` to leave such values out"
         )
+        error.value = place
+        raise error

@@ -47,12 +47,23 @@ def test_frames_are_standardised_and_silence_is_zero():
     frames = codec.encode((speechlike(), RATE), PREDICT).tensors["frames"].astype(np.float32)
     assert np.abs(frames.mean(0)).max() < 0.01 and np.abs(frames.std(0) - 1).max() < 0.01
     for features_ in ("log_mel", "fbank"):
-        silent = AudioCodec(features=features_).encode(np.zeros(RATE, np.float32), PREDICT)
+        silent = AudioCodec(features=features_, silent="keep").encode(np.zeros(RATE, np.float32), PREDICT)
         assert np.abs(silent.tensors["frames"]).max() < 1e-3
     loud = AudioCodec(normalise="fixed").encode((speechlike(), RATE), PREDICT).tensors["frames"]
     assert (
         abs(float(loud.mean())) < 1.5 and AudioCodec(normalise="none").encode((speechlike(), RATE), PREDICT).rows == 25
     )
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25])
+@pytest.mark.parametrize("reading", [PREDICT, TARGET])
+def test_a_silent_sound_is_a_mistake(level, reading):
+    silent = np.full(RATE // 4, level, np.float32)
+    with pytest.raises(
+        ValueError, match=rf"a sound must be heard.* the sound array of \[4000\] are {level:g}; write `silent=keep`"
+    ):
+        AudioCodec().encode(silent, reading)
+    assert AudioCodec(silent="keep").encode(silent, reading).rows == 7
 
 
 def test_loudness_does_not_matter_when_standardised():

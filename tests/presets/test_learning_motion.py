@@ -5,19 +5,19 @@ import pytest
 
 from omniline.tasks.presets.motion.described import DescribedMotions
 
-SMALL = "ofa-tiny,width=64,heads=2,ffn=128,encoder_layers=1,decoder_layers=2,dropout=0,positions=64"
-FEW = "walk,squat,raise_arms,bow"
+SMALL = "ofa-tiny,width=64,heads=2,ffn=128,encoder_layers=1,decoder_layers=1,dropout=0,positions=64"
+FEW = "walk,run,squat"
 
 
 def rows(task, split, **more):
-    call = {"call": "omniline.tasks.presets.motion.described:DescribedMotions", "split": split, "frames": 30, **more}
+    call = {"call": "omniline.tasks.presets.motion.described:DescribedMotions", "split": split, "frames": 24, **more}
     return {f"tasks__{task}__{split}": call}
 
 
 @pytest.fixture(scope="module")
 def mean_pose():
     """The mean of the training motions at each moment, which looks at no word."""
-    motions = [DescribedMotions("train", rows=60, moves=FEW, frames=30)[i]["bvh_frames"] for i in range(60)]
+    motions = [DescribedMotions("train", rows=60, moves=FEW, frames=24)[i]["bvh_frames"] for i in range(60)]
     frames = min(len(motion["root"]) for motion in motions)
     turns = np.mean([motion["rotations"][:frames, :, :, :2] for motion in motions], axis=0)
     six = np.concatenate([turns[..., 0], turns[..., 1]], -1)
@@ -28,34 +28,35 @@ def mean_pose():
 def test_text_to_motion(learn, mean_pose):
     learned = learn(
         "text_to_motion",
-        steps=70,
-        rows=16,
+        steps=200,
+        rows=12,
         constant=mean_pose,
-        predict={"steps": 15},
+        predict={"steps": 8},
         backbone=SMALL,
-        fit__learning_rate=8e-3,
-        **rows("text_to_motion", "train", moves=FEW),
+        fit__learning_rate=1e-2,
+        fit__batch_rows=12,
+        **rows("text_to_motion", "train", moves=FEW, rows=100),
         **rows("text_to_motion", "valid", moves=FEW),
     )
-    assert learned.last < 0.4 * learned.first
-    assert learned.values["bvh_frames/motion_place"] < 0.8 * learned.trivial["bvh_frames/motion_place"]
+    assert learned.last < 0.3 * learned.first
+    assert learned.values["bvh_frames/motion_place"] < 0.9 * learned.trivial["bvh_frames/motion_place"]
 
 
 def test_motion_inbetweening(learn, mean_pose):
     learned = learn(
         "motion_inbetweening",
-        steps=50,
-        rows=16,
+        steps=100,
+        rows=12,
         constant=mean_pose,
-        predict={"steps": 10},
+        predict={"steps": 8},
         backbone=SMALL,
-        fit__learning_rate=8e-3,
-        **rows("motion_inbetweening", "train", moves=FEW),
+        fit__learning_rate=1e-2,
+        fit__batch_rows=12,
+        **rows("motion_inbetweening", "train", moves=FEW, rows=100),
         **rows("motion_inbetweening", "valid", moves=FEW),
     )
-
     assert learned.last < 0.5 * learned.first
-    assert learned.values["bvh_frames/motion_place"] < 0.5 * learned.trivial["bvh_frames/motion_place"]
+    assert learned.values["bvh_frames/motion_place"] < 0.75 * learned.trivial["bvh_frames/motion_place"]
 
 
 def test_motion_captioning(learn):
@@ -65,9 +66,8 @@ def test_motion_captioning(learn):
         rows=24,
         backbone="decoder-tiny,width=64,heads=2,key_heads=2,ffn=128,layers=2,positions=128",
         fit__learning_rate=8e-3,
-        **rows("motion_captioning", "train", moves=FEW),
+        **rows("motion_captioning", "train", moves=FEW, rows=100),
         **rows("motion_captioning", "valid", moves=FEW),
     )
-
     assert learned.last < 0.3 * learned.first
     assert learned.values["text/rouge_l"] > learned.trivial["text/rouge_l"] + 0.15
