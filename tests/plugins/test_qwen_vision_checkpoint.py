@@ -181,6 +181,17 @@ def test_an_older_checkpoint_goes_on_as_the_reports_say(both, tmp_path):
     )
 
 
+def test_what_a_folder_does_not_say_is_as_transformers_has_it(both, tmp_path):
+    out = changed(both[0], tmp_path)
+    for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
+        (out / name).unlink(missing_ok=True)
+    image, video = (
+        dict(part.split("=") for part in s.split(";")[1:]) for s in ol.load(out).backbone.settings()["brings"]
+    )
+    assert image["normalise"] == video["normalise"] == "clip"
+    assert "min_pixels" not in image and "max_pixels" not in video
+
+
 def changed(folder, place, vision=None, preprocessor=None, **entries):
     """A copy of a folder with other entries."""
     out = place / "changed"
@@ -203,7 +214,7 @@ def changed(folder, place, vision=None, preprocessor=None, **entries):
         ({"in_channels": 4}, {}, r"`in_channels` must be 3, but is 4"),
         ({"depth": "two"}, {}, r"`depth` must be a whole number of at least 1, but is 'two'"),
         ({}, {"patch_size": 14}, r"`patch_size` must be that of the vision tower, 4, but is 14"),
-        ({}, {"image_mean": [0.1, 0.2, 0.3]}, r"must be those of clip, imagenet, half, but are \(0.1, 0.2, 0.3\)"),
+        ({}, {"image_mean": [0.1, 0.2, 0.3]}, r"must be those of half, imagenet, clip, but are \(0.1, 0.2, 0.3\)"),
         ({"depth": 3}, {}, r"lacks the tensor `visual.blocks.2."),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isclose
 from pathlib import Path
 from typing import Any
@@ -122,12 +122,16 @@ def _pixels(folder: Path, kind: str, tower: Mapping[str, Value]) -> Settings:
 
 
 def _scale(folder: Path, found: Mapping[str, Any]) -> str:
-    wanted = [found.get(key) for key in ("image_mean", "image_std")]
+    """The name of the means and deviations; those of CLIP where nothing is said."""
+    wanted = [found.get(key, known) for key, known in zip(("image_mean", "image_std"), STATISTICS["clip"], strict=True)]
     for name, known in STATISTICS.items():
-        held = zip(wanted, known, strict=True)
-        if all(w is None or all(isclose(a, b, abs_tol=1e-6) for a, b in zip(w, k, strict=True)) for w, k in held):
+        if all(_near(own, other) for own, other in zip(wanted, known, strict=True)):
             return name
     raise BundleError(
         f"{folder}: `image_mean` and `image_std` must be those of {', '.join(STATISTICS)}, but are {wanted[0]} and "
         f"{wanted[1]}"
     )
+
+
+def _near(one: Sequence[float], other: Sequence[float]) -> bool:
+    return len(one) == len(other) and all(isclose(a, b, abs_tol=1e-6) for a, b in zip(one, other, strict=True))
