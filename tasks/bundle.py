@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from ..core.backbone import Backbone
 from ..core.backbone_name import resolve_backbone
 from ..core.catalog import Catalog
-from ..core.errors import BundleError, ConfigError, PlanError, PluginError
+from ..core.errors import BundleError, ConfigError, OmnilineError, PlanError, PluginError
 from ..core.parts import MARKS, MARKS_PORT, PortSpec, owner_of
 from ..core.plan import Plan
 from ..plugins.manager import installed
@@ -177,22 +177,38 @@ def _rebuilt(place: Path, about: dict[str, Any], catalog: Catalog, has_tokenizer
         raise BundleError(f"{place / MODEL} cannot be read: {cause}") from cause
     _check_plugins(place, plugins, plans, catalog)
     _check_ports(place, table, catalog)
-    text = (place / TOKENIZER).read_text(encoding="utf-8") if has_tokenizer else None
-    model = Model(
-        backbone=_backbone_of(name, about.get("settings"), place, catalog),
-        backbone_name=name,
-        table=table,
-        tokenizer=read_tokenizer(text, catalog),
-        catalog=catalog,
-        plans=plans,
-        loaded=True,
-    )
+    text = _tokenizer(place / TOKENIZER) if has_tokenizer else None
+    try:
+        model = Model(
+            backbone=_backbone_of(name, about.get("settings"), place, catalog),
+            backbone_name=name,
+            table=table,
+            tokenizer=read_tokenizer(text, catalog),
+            catalog=catalog,
+            plans=plans,
+            loaded=True,
+        )
+    except OmnilineError:
+        raise
+    except (KeyError, TypeError, ValueError) as cause:
+        raise BundleError(f"{place / MODEL} does not describe a model: {type(cause).__name__}: {cause}") from cause
     model.sampling, model.origin = sampling, origin
     if about.get("lora"):
         model.train_only(lora=about["lora"])
     model.network.load_state_dict(_weights(place, model, tied))
     model.network.eval()
     return model
+
+
+def _tokenizer(path: Path) -> str:
+    """The content of a tokenizer's file, which is JSON: any other text would be taken for the name of a file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as cause:
+        raise BundleError(f"{path} cannot be read: {cause}") from cause
+    if not text.lstrip().startswith("{"):
+        raise BundleError(f"{path} must hold a tokenizer as JSON, but begins with {text[:20]!r}")
+    return text
 
 
 def _backbone_of(name: str, settings: Any, place: Path, catalog: Catalog) -> Backbone:

@@ -98,7 +98,10 @@ def load_value(text: str, what: str) -> Any:
     (0.001, 'yes', True)
     """
     _refuse_tags(text, what)
-    made = Loader(text)
+    try:
+        made = Loader(text)
+    except yaml.YAMLError as cause:
+        raise ConfigError(f"{what} cannot be read as YAML: {_problem(cause)}; put the value in quotes") from cause
     try:
         return made.get_single_data()
     except yaml.YAMLError as cause:
@@ -179,7 +182,10 @@ def interpolated(document: Document) -> Document:
 def _parsed(path: Path) -> tuple[dict[str, Any], dict[Keys, Mark]]:
     text = _text(path)
     _refuse_tags(text, str(path))
-    made = Loader(text)
+    try:
+        made = Loader(text)
+    except yaml.YAMLError as cause:  # a character that YAML does not have
+        raise ConfigError(f"{path}{_problem(cause, line=True)}") from cause
     try:
         node = made.get_single_node()
         marks = dict(_marks(node, str(path), ())) if node is not None else {}

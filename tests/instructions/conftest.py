@@ -34,4 +34,4 @@ def catalog(stand_in: ModuleType) -> Catalog:
 
 @pytest.fixture(scope="session")
 def fuzzer() -> ModuleType:
-    return load("omniline_fuzzer", HERE.parent / "fuzz_language.py")
+    return load("omniline_fuzzer", HERE.parent / "fuzz" / "language.py")

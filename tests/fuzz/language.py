@@ -1,15 +1,10 @@
-"""Throw generated texts at the language: nothing but `InstructionError` may come out, and what reads must read back.
-
-Run `python tests/fuzz_language.py --count 1000000` for a long run; the tests do a short one.
-"""
+"""Generated texts for the language: nothing but `InstructionError` may come out, and what reads must read back."""
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import random
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 
@@ -208,7 +203,7 @@ def _places(text: str, error: InstructionError) -> None:
 
 def stand_in() -> ModuleType:
     """The stand-in catalog's module, found beside this file."""
-    path = Path(__file__).parent / "instructions" / "stand_in.py"
+    path = Path(__file__).parents[1] / "instructions" / "stand_in.py"
     spec = importlib.util.spec_from_file_location("stand_in_for_fuzz", path)
     assert spec is not None and spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
@@ -220,20 +215,3 @@ def run(count: int, seed: int, catalog: Catalog) -> int:
     """Judge `count` generated texts; how many compiled."""
     draw = random.Random(seed)
     return sum(torture(instruction(draw), catalog, deep=number % 10 == 0) for number in range(count))
-
-
-def main() -> int:
-    """Run as a script."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--count", type=int, default=20_000)
-    options.add_argument("--seed", type=int, default=0)
-    chosen = options.parse_args()
-    start = time.perf_counter()
-    compiled = run(chosen.count, chosen.seed, stand_in().CATALOG)
-    seconds = time.perf_counter() - start
-    sys.stdout.write(f"{chosen.count:,} texts, {compiled:,} compiled, {seconds:.0f} s, nothing but InstructionError\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
