@@ -3,18 +3,19 @@
 Keys and values of source rows are held once for each source, however many streams (beams) read it; those of target rows
 once for each stream, in a buffer that doubles when full. A stream lives in a slot of the buffer: reordering streams
 moves no memory, and only a stream whose parent lives on in another slot is copied.
+
+Where no source is read twice and rows come one by one, the source rows may be brought in front of the stream's own, so
+that attention is one call over both (`StreamCache.merge`); they are parted again when a stream is repeated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from .cache_step import Step
 from .layout import Ragged
 from .networks import NewRows
 
@@ -26,11 +27,16 @@ class StreamCache:
         memory: for each layer keys and values of the source rows, [rows, heads, head size] each.
         source: the source parts; one stream stands on each at first.
         ends: the place that follows each source, for backbones whose places do not count rows; by default the length.
+
+    Attributes:
+        front: columns of the buffer ahead of a stream's own rows, which hold its source, at their end; 0 while parted.
     """
 
     def __init__(
         self, memory: Sequence[tuple[Tensor, Tensor]], source: Ragged, ends: Sequence[int] | None = None
     ) -> None:
+        self.front = 0
+        self.repeated = False
         self.sources = source.lengths
         self.ends = self.sources if ends is None else tuple(ends)
         self.memory = [(_spread(k, source), _spread(v, source)) for k, v in memory]
@@ -61,6 +67,9 @@ class StreamCache:
         """Keep (and repeat, reorder) streams: new stream i is old stream `streams[i]`, int64 [m]."""
         parents = [self.slot_of[s] for s in streams.tolist()]
         slots, copies = _assign(parents)
+        if copies:
+            self.repeated = True
+            self._part()
         if self.own is not None:
             self._reserve(len(slots), self.own.shape[4])
             self._copy(copies)
@@ -96,47 +105,99 @@ class StreamCache:
             keep=rows.keep,
         )
 
-    def append(self, layer: int, k: Tensor, v: Tensor, keys: int) -> tuple[Tensor, Tensor]:
-        """Write rows [slots, count, heads, size] behind those of each slot; all keys and values so far, as views."""
+    def append(self, layer: int, k: Tensor, v: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Write a step's rows [slots, count, heads, size] behind those of each slot.
+
+        Returns:
+            All keys and values so far [slots, heads, front + keys, size], as views.
+        """
         slots, count, heads, size = k.shape
         if self.own is None:
             self.own = k.new_zeros(len(self.memory), 2, slots, heads, max(16, 2 * count), size)
-        self._reserve(slots, keys)
-        buffer = self.own[layer, :, :slots]
-        first = self.lengths[0] if self.lengths else 0
-        if all(length == first for length in self.lengths):
-            buffer[0, :, :, first : first + count] = k.transpose(1, 2)
-            buffer[1, :, :, first : first + count] = v.transpose(1, 2)
+        ends = self.front + step.keys
+        self._reserve(slots, ends)
+        keys, values = self.own[layer].unbind()
+        if step.even:
+            first = self.front + (step.fed[0] if step.fed else 0)
+            keys[:slots, :, first : first + count] = k.transpose(1, 2)
+            values[:slots, :, first : first + count] = v.transpose(1, 2)
         else:
-            places = torch.tensor(self.lengths, device=k.device)[:, None] + torch.arange(count, device=k.device)
+            places = step.places + self.front
             slot = torch.arange(slots, device=k.device)[:, None]
-            buffer[0, slot, :, places] = k
-            buffer[1, slot, :, places] = v
-        return buffer[0, :, :, :keys], buffer[1, :, :, :keys]
+            keys[slot, :, places] = k
+            values[slot, :, places] = v
+        return keys[:slots, :, :ends], values[:slots, :, :ends]
+
+    def may_merge(self, step: Step) -> bool:
+        """Whether to bring sources in front of the streams' own rows: plain decoding, one row after the other."""
+        plain = step.keep and not step.mutual and step.x.shape[1] == 1
+        if not plain or self.repeated or self.front or self.own is None or not self.memory:
+            return False
+        return self.lanes == 1 and self.memory[0][0].shape[2] > 0
+
+    def merge(self) -> None:
+        """Bring each stream's source in front of its own rows; see `_part`."""
+        assert self.own is not None
+        front, used = self.memory[0][0].shape[2], max(self.lengths, default=0)
+        layers, two, have, heads, _, size = self.own.shape
+        joined = self.own.new_zeros(layers, two, have, heads, front + max(64, 2 * used), size)
+        joined[:, :, :, :, front : front + used] = self.own[:, :, :, :, :used]
+        rows = torch.tensor(self.source, dtype=torch.long, device=joined.device)
+        for layer, pair in enumerate(self.memory):
+            for place, held in enumerate(pair):
+                joined[layer, place, : len(rows), :, :front] = held.index_select(0, rows)
+        self.own, self.front, self.memory = joined, front, []
+
+    def _part(self) -> None:
+        """Undo `merge`: sources by themselves again, so that streams can share them."""
+        if not self.front or self.own is None:
+            return
+        used = sorted(set(self.source))
+        slots = torch.tensor([self.source.index(s) for s in used], device=self.own.device)
+        held = self.own[:, :, :, :, : self.front].index_select(2, slots)
+        self.memory = [(k, v) for k, v in held]
+        self.own, self.front = self.own[:, :, :, :, self.front :].clone(), 0
+        self._keep_sources(used)
+        self._lay_lanes()
+
+    @property
+    def begins(self) -> tuple[int, ...]:
+        """The first column of each slot's source in the buffer, while merged."""
+        return tuple(self.front - self.sources[s] for s in self.source)
+
+    @property
+    def apart(self) -> bool:
+        """Whether there are source rows that are held by themselves."""
+        return bool(self.memory) and self.memory[0][0].shape[2] > 0
 
     def to_lanes(self, q: Tensor) -> Tensor:
-        """Rows of slots [slots, r, heads, size] beside their sources: [sources, heads, lanes * r, size]."""
+        """Rows of slots [slots, heads, r, size] beside their sources: [sources, heads, lanes * r, size]."""
         if self._lane is not None:
             q = q.index_select(0, self._lane.to(q.device))
-        return q.reshape(len(self.sources), self.lanes * q.shape[1], *q.shape[2:]).transpose(1, 2)
+        if self.lanes == 1:
+            return q
+        slots, heads, r, size = q.shape
+        return q.view(-1, self.lanes, heads, r, size).transpose(1, 2).reshape(-1, heads, self.lanes * r, size)
 
     def from_lanes(self, x: Tensor, rows: int) -> Tensor:
-        """[sources, heads, lanes * rows, any] back to slots: [slots, rows, heads, any]."""
-        flat = x.transpose(1, 2).reshape(len(self.sources) * self.lanes, rows, x.shape[1], x.shape[3])
-        return flat if self._place is None else flat.index_select(0, self._place.to(x.device))
+        """[sources, heads, lanes * rows, any] back to slots: [slots, heads, rows, any]."""
+        if self.lanes > 1:
+            parted = x.view(len(x), x.shape[1], self.lanes, rows, x.shape[3]).transpose(1, 2)
+            x = parted.reshape(-1, x.shape[1], rows, x.shape[3])
+        return x if self._place is None else x.index_select(0, self._place.to(x.device))
 
     def memory_mask(self) -> Tensor | None:
-        """float [sources, 1, 1, rows]: -inf behind a source's end; None when all fill their rows."""
+        """float [sources, 1, 1, rows]: -inf ahead of a source's begin; None when all fill their rows."""
         if not self.memory or set(self.sources) <= {self.memory[0][0].shape[2]}:
             return None
         if self._mask is None:
             keys = self.memory[0][0]
-            behind = torch.arange(keys.shape[2]) >= torch.tensor(self.sources)[:, None]
-            self._mask = torch.zeros(behind.shape).masked_fill_(behind, float("-inf"))[:, None, None].to(keys)
+            ahead = torch.arange(keys.shape[2]) < keys.shape[2] - torch.tensor(self.sources)[:, None]
+            self._mask = torch.zeros(ahead.shape).masked_fill_(ahead, float("-inf"))[:, None, None].to(keys)
         return self._mask
 
     def _copy(self, copies: Sequence[tuple[int, int]]) -> None:
-        used = max(self.lengths, default=0)
+        used = self.front + max(self.lengths, default=0)
         if not copies or not used or self.own is None:
             return
         old, new = (torch.tensor(column, device=self.own.device) for column in zip(*copies, strict=True))
@@ -144,7 +205,7 @@ class StreamCache:
         held[:, :, new] = held[:, :, old]
 
     def _reserve(self, slots: int, keys: int) -> None:
-        """Room for that many slots and keys, at least doubling what grows."""
+        """Room for that many slots and columns, at least doubling what grows."""
         assert self.own is not None
         layers, two, have, heads, room, size = self.own.shape
         if slots <= have and keys <= room:
@@ -152,7 +213,7 @@ class StreamCache:
         wide = have if slots <= have else slots
         deep = room if keys <= room else max(keys, 2 * room)
         grown = self.own.new_zeros(layers, two, wide, heads, deep, size)
-        used = max(self.lengths, default=0)
+        used = self.front + max(self.lengths, default=0)
         grown[:, :, :have, :, :used] = self.own[:, :, :, :, :used]
         self.own = grown
 
@@ -161,12 +222,16 @@ class StreamCache:
         used = sorted(set(self.source))
         if 2 * len(used) > len(self.sources) or not self.sources:
             return
-        keep = torch.tensor(used, dtype=torch.long)
-        longest = max((self.sources[s] for s in used), default=0)
-        self.memory = [
-            (k[:, :, :longest].index_select(0, keep.to(k.device)), v[:, :, :longest].index_select(0, keep.to(v.device)))
-            for k, v in self.memory
-        ]
+        if self.memory:
+            keep = torch.tensor(used, dtype=torch.long)
+            ahead = self.memory[0][0].shape[2] - max((self.sources[s] for s in used), default=0)
+            self.memory = [
+                (k[:, :, ahead:].index_select(0, keep.to(k.device)), v[:, :, ahead:].index_select(0, keep.to(v.device)))
+                for k, v in self.memory
+            ]
+        self._keep_sources(used)
+
+    def _keep_sources(self, used: Sequence[int]) -> None:
         place = {source: i for i, source in enumerate(used)}
         self.source = [place[s] for s in self.source]
         self.sources = tuple(self.sources[s] for s in used)
@@ -187,136 +252,15 @@ class StreamCache:
             self._place = torch.tensor([place[slot] for slot in range(len(self.source))], dtype=torch.long)
 
 
-@dataclass(frozen=True)
-class Step:
-    """One feeding of new rows; everything is in the order of the cache's slots.
-
-    Attributes:
-        cache: where keys and values go.
-        x: [slots, count, width] the new rows.
-        kinds: int64 [slots, count].
-        counts: rows of each slot that are kept.
-        fed: target rows of each slot before this step.
-        keys: the most target rows that any slot has after it.
-        mutual: the new rows see each other both ways.
-        keep: they stay in the cache.
-    """
-
-    cache: StreamCache
-    x: Tensor
-    kinds: Tensor
-    counts: tuple[int, ...]
-    fed: tuple[int, ...]
-    keys: int
-    mutual: bool = False
-    keep: bool = True
-
-    @cached_property
-    def even(self) -> bool:
-        """Whether all slots are equally far."""
-        return len(set(self.fed)) <= 1
-
-    @cached_property
-    def places(self) -> Tensor:
-        """int64 [slots, count]: running index of each new row in its target part."""
-        fed = torch.tensor(self.fed, dtype=torch.long, device=self.x.device)
-        return fed[:, None] + torch.arange(self.x.shape[1], device=self.x.device)
-
-    @cached_property
-    def distance(self) -> Tensor:
-        """int64 [slots or 1, count, keys]: how far each key lies before each new row; negative ones are unseen."""
-        places = self.places[:1] if self.even else self.places
-        return places[:, :, None] - torch.arange(self.keys, device=self.x.device)
-
-    @cached_property
-    def unseen(self) -> Tensor | None:
-        """bool [slots or 1, 1, count, keys], or None when every new row sees every key."""
-        count = self.x.shape[1]
-        if not self.mutual:
-            return None if self.even and count == 1 else (self.distance < 0)[:, None]
-        ends = [max(fed + kept, 1) for fed, kept in zip(self.fed, self.counts, strict=True)]
-        if min(ends, default=self.keys) == self.keys:
-            return None
-        behind = torch.arange(self.keys, device=self.x.device) >= torch.tensor(ends, device=self.x.device)[:, None]
-        return behind[:, None, None].expand(-1, -1, count, -1)
-
-    def attend_own(self, layer: int, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-        """New rows towards their stream's target rows, themselves included.
-
-        Args:
-            layer: which layer's keys and values.
-            q: [slots, count, heads, size]; `k` and `v` alike.
-            bias: [slots or 1, heads, count, keys], added to the scores.
-
-        Returns:
-            [slots, count, heads, size].
-        """
-        keys, values = self.cache.append(layer, k, v, self.keys)
-        if self.unseen is not None:
-            closed = torch.zeros(self.unseen.shape, device=q.device, dtype=q.dtype) if bias is None else bias
-            bias = closed.masked_fill(self.unseen, float("-inf"))
-        return F.scaled_dot_product_attention(q.transpose(1, 2), keys, values, attn_mask=bias).transpose(1, 2)
-
-    def attend_memory(self, layer: int, q: Tensor) -> Tensor:
-        """New rows [slots, count, heads, size] towards their source; zeros for an empty one."""
-        keys, values = self.cache.memory[layer]
-        if not keys.shape[2] or not q.shape[0]:
-            return torch.zeros_like(q)
-        mask = self.cache.memory_mask()
-        empty = 0 in self.cache.sources
-        if mask is not None and empty:
-            nothing = torch.tensor([n == 0 for n in self.cache.sources], device=q.device)
-            mask = mask.masked_fill(nothing[:, None, None, None], 0.0)
-        found = F.scaled_dot_product_attention(self.cache.to_lanes(q), keys, values, attn_mask=mask)
-        found = self.cache.from_lanes(found, q.shape[1])
-        if empty:
-            have = torch.tensor([n > 0 for n in self.cache.source_lengths], device=q.device)
-            found = found * have[:, None, None, None]
-        return found
-
-    def attend_both(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """New rows towards source and target rows in one softmax, as [slots, count, heads, size].
-
-        `k` and `v` may have fewer heads, shared by neighbouring query heads.
-        """
-        slots, count, heads, size = q.shape
-        few = k.shape[2]
-        share = heads // few
-        rows = q.view(slots, count, few, share, size).transpose(2, 3).reshape(slots, count * share, few, size)
-        rows = rows * size**-0.5
-        keys, values = self.cache.append(layer, k, v, self.keys)
-        scores = rows.transpose(1, 2) @ keys.transpose(2, 3)
-        if self.unseen is not None:
-            scores = scores.masked_fill(self.unseen.repeat_interleave(share, 2), float("-inf"))
-        shared, held = self.cache.memory[layer]
-        found: Tensor
-        if not shared.shape[2] or not slots:
-            found = (scores.softmax(-1) @ values).transpose(1, 2)
-        else:
-            far = self.cache.to_lanes(rows) @ shared.transpose(2, 3)
-            mask = self.cache.memory_mask()
-            far = self.cache.from_lanes(far if mask is None else far + mask, count * share)
-            p = torch.cat([far.transpose(1, 2), scores], -1).softmax(-1)
-            p_far, p_own = p.split([shared.shape[2], keys.shape[2]], -1)
-            found = self.cache.from_lanes(self.cache.to_lanes(p_far.transpose(1, 2)) @ held, count * share)
-            found = found + (p_own @ values).transpose(1, 2)
-        return found.reshape(slots, count, share, few, size).transpose(2, 3).reshape(slots, count, heads, size)
-
-    def finish(self, hidden: Tensor) -> Tensor:
-        """Keep the counted rows, if any, and give hidden states [slots, count, width] in the order of the streams."""
-        cache = self.cache
-        if self.keep:
-            cache.lengths = [have + new for have, new in zip(self.fed, self.counts, strict=True)]
-        if cache.slot_of == list(range(cache.streams)):
-            return hidden
-        return hidden.index_select(0, torch.tensor(cache.slot_of, device=hidden.device))
-
-
 def _spread(x: Tensor, source: Ragged) -> Tensor:
-    """Source rows [rows, heads, size] as [sources, heads, longest, size], zeros behind each end."""
+    """Source rows [rows, heads, size] as [sources, heads, longest, size], each at the end, zeros ahead."""
+    if set(source.lengths) == {source.longest} and len(x) == len(source.lengths) * source.longest:
+        return x.view(len(source.lengths), source.longest, *x.shape[1:]).transpose(1, 2).contiguous()
     wide = x.new_zeros(len(source.lengths), source.longest, *x.shape[1:])
     part, index, real = source.part.to(x.device), source.index.to(x.device), source.real.to(x.device)
-    wide[part[real], index[real]] = x[real]
+    ahead = (source.longest - torch.tensor(source.lengths, dtype=torch.long)).to(x.device)
+    part, index = part[real], index[real]
+    wide[part, index + ahead[part]] = x[real]
     return wide.transpose(1, 2).contiguous()
 
 

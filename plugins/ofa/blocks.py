@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...core.cache import Step
+from ...core.cache_step import Step
 from ...core.layers import Linear, drop_path, dropout
 from ...core.layout import Layout, View
 from ...core.relative_bias import RelativeBias, RelativePlan

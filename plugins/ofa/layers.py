@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ...core.cache import Step
+from ...core.cache_step import Step
 from .blocks import CrossAttention, Experts, FeedForward, Kinds, Residual, SelfAttention, Side
 
 

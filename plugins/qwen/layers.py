@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...core.cache import Step
+from ...core.cache_step import Step
 from ...core.layers import Linear, RMSNorm, dropout
 from ...core.layout import Layout, View
 from .experts import Experts, Mixture, Routed
