@@ -186,6 +186,9 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width], normalised over the last dimension in float32."""
+        if x.dtype == torch.float32 and not torch.is_grad_enabled():  # few rows cost what calls cost: half as many
+            square = torch.linalg.vecdot(x, x).unsqueeze_(-1).mul_(1 / x.shape[-1])
+            return (x * square.add_(self.eps).rsqrt_()).mul_(self.weight)
         full = x.float()
         scale = torch.rsqrt(full.square().mean(-1, keepdim=True) + self.eps)
         return (full * scale).to(x.dtype) * self.weight

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .attention_groups import CLOSED, OPEN, SPECIAL, Bias, BiasPlan, group_pieces
-from .cache import Step
+from .cache_step import Step
 from .layout import Layout, Segment
 
 TEXT_REACH, FARTHEST = 256, 1024

@@ -51,8 +51,8 @@ class Attention(nn.Module):
     def project(self, x: Tensor, by: Turns) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
         """Versions of the queries, keys and values [..., heads, head size] of rows [..., width], places applied."""
         size = self.shape.head_size
-        q = self.q(x).unflatten(-1, (self.shape.heads, size))
-        k, v = (layer(x).unflatten(-1, (self.shape.key_heads, size)) for layer in (self.k, self.v))
+        q = self.q(x).view(*x.shape[:-1], self.shape.heads, size)
+        k, v = (layer(x).view(*x.shape[:-1], self.shape.key_heads, size) for layer in (self.k, self.v))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         return *by.turn(q, k), v

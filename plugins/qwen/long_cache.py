@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...core.cache import Step
+from ...core.cache_step import Step
 from .long_dual import DualChunks
 
 
@@ -34,9 +34,9 @@ def attend_chunks(step: Step, layer: int, queries: Sequence[Tensor], k: Tensor, 
     places = step.places + before
     if step.mutual:
         _check(places, dual)
-    rows = torch.cat([_rows(q, few) for q in queries], 1)
-    keys, values = cache.append(layer, k, v, step.keys)
-    own = rows.transpose(1, 2) @ keys.transpose(2, 3)
+    rows = torch.cat([_rows(q, few) for q in queries], 1).transpose(1, 2)
+    keys, values = cache.append(layer, k, v, step)
+    own = rows @ keys.transpose(2, 3)
     scores = _chosen(own, dual.version(places, before + torch.arange(step.keys, device=device)), heads // few)
     if step.unseen is not None:
         scores = scores.masked_fill(step.unseen.repeat_interleave(heads // few, 2), float("-inf"))
@@ -45,13 +45,12 @@ def attend_chunks(step: Step, layer: int, queries: Sequence[Tensor], k: Tensor, 
         return _back((scores.softmax(-1) @ values).transpose(1, 2), heads)
     far = cache.to_lanes(rows) @ shared.transpose(2, 3)
     mask = cache.memory_mask()
-    far = cache.from_lanes(far if mask is None else far + mask, rows.shape[1]).transpose(1, 2)
-    far = _chosen(
-        far, dual.version(places, torch.arange(shared.shape[2], device=device).expand(slots, -1)), heads // few
-    )
+    far = cache.from_lanes(far if mask is None else far + mask, rows.shape[2])
+    columns = torch.arange(shared.shape[2], device=device) - (shared.shape[2] - before)
+    far = _chosen(far, dual.version(places, columns), heads // few)
     p_far, p_own = torch.cat([far, scores], -1).softmax(-1).split([shared.shape[2], step.keys], -1)
-    found = cache.from_lanes(cache.to_lanes(p_far.transpose(1, 2)) @ held, p_far.shape[2])
-    return _back(found + (p_own @ values).transpose(1, 2), heads)
+    found = cache.from_lanes(cache.to_lanes(p_far) @ held, p_far.shape[2])
+    return _back((found + p_own @ values).transpose(1, 2), heads)
 
 
 def _check(places: Tensor, dual: DualChunks) -> None:

@@ -59,6 +59,12 @@ class Turns(NamedTuple):
     dual: DualChunks | None = None
     reader: Reader | None = None
 
+    def often(self) -> Turns:
+        """The same, ready to turn few rows in many layers."""
+        keys = self.keys.often()
+        queries = tuple(keys if by is self.keys else by.often() for by in self.queries)
+        return self._replace(queries=queries, keys=keys)
+
     def turn(self, q: Tensor, k: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Versions of the queries [..., heads, size], and the keys, turned and scaled."""
         if self.factor is not None:

@@ -138,7 +138,7 @@ class DecoderNetwork(nn.Module):
         )
         wide = places if self.rotary.sections is None else places.expand(3, *places.shape)
         lengths = index + 1 if self.rotary.scaling in GROWING else None
-        by = self.long.turns(RowPlaces(index, wide, lengths), self.rotary)
+        by = self.long.turns(RowPlaces(index, wide, lengths), self.rotary).often()
         hidden = self.typed(step.x, step.kinds)
         ways, chosen = iter(ways_of(self.mixed, hidden.shape[:-1].numel())), []
         for number, layer in enumerate(self.decoder_layers()):

@@ -19,10 +19,19 @@ GROWING = ("dynamic", "ntk")
 
 
 class Turn(NamedTuple):
-    """Cosines and sines [..., 1, head size / 2] of each row's rotation."""
+    """Cosines and sines [..., 1, head size / 2] of each row's rotation.
+
+    `whole` holds them for whole heads, the first half's sines negative, where few rows are turned often.
+    """
 
     cos: Tensor
     sin: Tensor
+    whole: tuple[Tensor, Tensor] | None = None
+
+    def often(self) -> Turn:
+        """The same, ready to turn few rows in many layers."""
+        cos, sin = torch.cat([self.cos, self.cos], -1), torch.cat([-self.sin, self.sin], -1)
+        return self._replace(whole=(cos, sin))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +175,9 @@ def turn(places: Tensor, rotary: Rotary, lengths: Tensor | None = None) -> Turn:
 
 def rotate(x: Tensor, by: Turn) -> Tensor:
     """Rows [..., heads, head size] turned: the halves of a head are the two coordinates."""
+    if by.whole is not None:
+        cos, sin = by.whole
+        return torch.addcmul(x * cos.to(x.dtype), x.roll(x.shape[-1] // 2, -1), sin.to(x.dtype))
     first, second = x.chunk(2, -1)
     cos, sin = by.cos.to(x.dtype), by.sin.to(x.dtype)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...core.generation_frontier import Frontier
 from ...core.networks import Found
-from .lanes import Lanes, Options, guided, log_sum_exp
+from .lanes import Lanes, Options, guided, log_sum_exp, peak
 from .thinking import Budget
 
 Choose = Callable[[Options, Tensor, int], Tensor]
@@ -52,7 +52,7 @@ def budget_of(frontier: Frontier, most: int | None) -> Budget | None:
 
 def likeliest(options: Options, streams: Tensor, step: int) -> Tensor:
     """The likeliest column of each lane."""
-    return options.logits.argmax(1)
+    return peak(options.logits)
 
 
 def choose_tokens(lanes: Lanes, choose: Choose, *, budget: Budget | None = None) -> Found:

@@ -206,6 +206,21 @@ def ban_repeats(logits: Tensor, tokens: Tensor, size: int, *, keep: int | None) 
     logits.scatter_reduce_(1, last, torch.where(hit, NEVER, float("inf")).to(logits.dtype), "amin")
 
 
+def peak(logits: Tensor) -> Tensor:
+    """The column [m] of the largest of each row [m, C], the first of equals; `argmax` takes five times as long."""
+    m, width = logits.shape
+    blocks = width // BLOCK
+    if blocks < 4:
+        return logits.argmax(1)
+    body = logits[:, : blocks * BLOCK].view(m, blocks, BLOCK)
+    largest, block = body.amax(2).max(1)
+    inside = body[torch.arange(m, device=logits.device), block].argmax(1) + block * BLOCK
+    if blocks * BLOCK == width:
+        return inside
+    rest, column = logits[:, blocks * BLOCK :].max(1)
+    return torch.where(rest > largest, column + blocks * BLOCK, inside)
+
+
 def top(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The largest `count` of each row [m, C], sorted, and their columns; exact.
 
