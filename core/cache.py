@@ -5,7 +5,7 @@ once for each stream, in a buffer that doubles when full. A stream lives in a sl
 moves no memory, and only a stream whose parent lives on in another slot is copied.
 
 Where no source is read twice and rows come one by one, the source rows may be brought in front of the stream's own, so
-that attention is one call over both (`StreamCache.merge`); they are parted again when a stream is repeated.
+that attention is one call over both (`StreamCache.settle`); they are parted again when a stream is repeated.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class StreamCache:
         self.source = list(range(len(self.sources)))
         self.lengths = [0] * len(self.sources)
         self.own: Tensor | None = None
+        self._layers: list[tuple[Tensor, Tensor]] = []
         self._lane: Tensor | None = None
         self._place: Tensor | None = None
         self._mask: Tensor | None = None
@@ -112,31 +113,35 @@ class StreamCache:
             All keys and values so far [slots, heads, front + keys, size], as views.
         """
         slots, count, heads, size = k.shape
-        if self.own is None:
-            self.own = k.new_zeros(len(self.memory), 2, slots, heads, max(16, 2 * count), size)
         ends = self.front + step.keys
-        self._reserve(slots, ends)
-        keys, values = self.own[layer].unbind()
+        if self.own is None:
+            self._hold(k.new_zeros(len(self.memory), 2, slots, heads, max(16, 2 * count), size))
+        if layer == 0:
+            self._reserve(slots, ends)
+        keys, values = self._layers[layer]
         if step.even:
             first = self.front + (step.fed[0] if step.fed else 0)
-            keys[:slots, :, first : first + count] = k.transpose(1, 2)
-            values[:slots, :, first : first + count] = v.transpose(1, 2)
+            keys[:slots].narrow(2, first, count).copy_(k.transpose(1, 2))
+            values[:slots].narrow(2, first, count).copy_(v.transpose(1, 2))
         else:
             places = step.places + self.front
             slot = torch.arange(slots, device=k.device)[:, None]
             keys[slot, :, places] = k
             values[slot, :, places] = v
-        return keys[:slots, :, :ends], values[:slots, :, :ends]
+        return keys[:slots].narrow(2, 0, ends), values[:slots].narrow(2, 0, ends)
 
-    def may_merge(self, step: Step) -> bool:
-        """Whether to bring sources in front of the streams' own rows: plain decoding, one row after the other."""
+    def _hold(self, own: Tensor) -> None:
+        self.own = own
+        self._layers = [(keys, values) for keys, values in own]
+
+    def settle(self, step: Step) -> None:
+        """Bring sources in front of the streams' own rows where decoding is plain: one row after the other."""
         plain = step.keep and not step.mutual and step.x.shape[1] == 1
-        if not plain or self.repeated or self.front or self.own is None or not self.memory:
-            return False
-        return self.lanes == 1 and self.memory[0][0].shape[2] > 0
+        if plain and not self.repeated and self.own is not None and self.apart and self.lanes == 1:
+            self._merge()
 
-    def merge(self) -> None:
-        """Bring each stream's source in front of its own rows; see `_part`."""
+    def _merge(self) -> None:
+        """Each stream's source in front of its own rows; see `_part`."""
         assert self.own is not None
         front, used = self.memory[0][0].shape[2], max(self.lengths, default=0)
         layers, two, have, heads, _, size = self.own.shape
@@ -146,17 +151,19 @@ class StreamCache:
         for layer, pair in enumerate(self.memory):
             for place, held in enumerate(pair):
                 joined[layer, place, : len(rows), :, :front] = held.index_select(0, rows)
-        self.own, self.front, self.memory = joined, front, []
+        self._hold(joined)
+        self.front, self.memory = front, []
 
     def _part(self) -> None:
-        """Undo `merge`: sources by themselves again, so that streams can share them."""
+        """Undo `_merge`: sources by themselves again, so that streams can share them."""
         if not self.front or self.own is None:
             return
         used = sorted(set(self.source))
         slots = torch.tensor([self.source.index(s) for s in used], device=self.own.device)
         held = self.own[:, :, :, :, : self.front].index_select(2, slots)
         self.memory = [(k, v) for k, v in held]
-        self.own, self.front = self.own[:, :, :, :, self.front :].clone(), 0
+        self._hold(self.own[:, :, :, :, self.front :].clone())
+        self.front = 0
         self._keep_sources(used)
         self._lay_lanes()
 
@@ -215,7 +222,7 @@ class StreamCache:
         grown = self.own.new_zeros(layers, two, wide, heads, deep, size)
         used = self.front + max(self.lengths, default=0)
         grown[:, :, :have, :, :used] = self.own[:, :, :, :, :used]
-        self.own = grown
+        self._hold(grown)
 
     def _forget_sources(self) -> None:
         """Drop sources that no stream reads, once they are half of all, so that the cost of dropping is shared."""

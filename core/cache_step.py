@@ -141,8 +141,8 @@ class Step:
         slots, count, heads, size = q.shape
         few = k.shape[2]
         share = heads // few
-        if layer == 0 and self.cache.may_merge(self):
-            self.cache.merge()
+        if layer == 0:
+            self.cache.settle(self)
         keys, values = self.cache.append(layer, k, v, self)
         rows = q.view(slots, count, few, share, size).transpose(1, 2).reshape(slots, few, count * share, size)
         if self.cache.apart and slots:

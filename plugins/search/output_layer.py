@@ -22,6 +22,11 @@ REORDER_AFTER = 6
 """Steps after which the weight is reordered; it costs as much as about five steps."""
 
 
+def small_products() -> bool:
+    """Whether this CPU multiplies bfloat16 in units of its own; without them oneDNN refuses to reorder such weights."""
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 class OutputLayer:
     """Logits of one port's predictions; made for one slot and one call, as weights may change between calls.
 
@@ -32,7 +37,7 @@ class OutputLayer:
     def __init__(self, port: Port) -> None:
         self.port = port
         self.head: Head | None = None
-        self.dtype = products_dtype() or torch.float32
+        self.dtype = (products_dtype() if small_products() else None) or torch.float32
         self.calls = 0
         self.reordered: Tensor | None = None
         head = port.head()

@@ -17,7 +17,7 @@ from omniline.core.parts import working_half
 from omniline.plugins.search.beam import Beam
 from omniline.plugins.search.closed_set import ClosedSet
 from omniline.plugins.search.greedy import Greedy
-from omniline.plugins.search.lanes import ban_repeats, top
+from omniline.plugins.search.lanes import ban_repeats, peak, top
 from omniline.plugins.search.plugin import decoders
 from omniline.plugins.search.sample import Sample, nucleus, pick, uniform
 
@@ -296,3 +296,11 @@ def test_declarations_make_their_working_halves(name):
     made = working_half(declaration.build, name)(**declaration.settings())
     assert {k: getattr(made, k) for k in declaration.settings()} == declaration.settings()
     assert callable(made)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([3, 1024, 1025, 5000]))
+@settings(max_examples=30, deadline=None)
+def test_the_peak_is_the_first_of_the_largest(seed, width):
+    logits = torch.randint(0, 40, (4, width), generator=torch.Generator().manual_seed(seed)).float()
+    assert torch.equal(peak(logits), logits.argmax(1))
+    assert torch.equal(peak(torch.full((2, width), -math.inf)), torch.zeros(2, dtype=torch.long))

@@ -10,6 +10,7 @@ from omniline.core.generation import generate
 from omniline.core.generation_program import Decode, Loop, Program
 from omniline.core.layout import plain_layout
 from omniline.core.marks import Marks
+from omniline.core.networks import NewRows
 from omniline.core.port import Head, Port
 from omniline.core.trie import Trie
 from omniline.plugins.ofa.network import OfaNetwork
@@ -190,3 +191,43 @@ def test_a_short_source_reads_nothing_behind_its_end_when_a_longer_one_was_dropp
         (answer,) = generate(machine.network, cache, program, ports=machine.ports, streams=1)
         scores.append(answer[1].log_probability)
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
+def test_streams_part_from_their_sources_again_when_they_are_repeated(machine):
+    steps = [slot(Greedy(), 1), slot(Beam(beams=3), 2, 5), slot(Greedy(), 3)]
+    for source, answer in zip(SOURCES, machine.generate(steps, SOURCES), strict=True):
+        (alone,) = machine.generate(steps, [source])
+        rows = [(0, START)]
+        assert tokens(answer[1]) == machine.words(source, rows, 7)[0]
+        assert tokens(answer[2]) == tokens(alone[2])
+        rows += [(1, token) for token in [*tokens(answer[2]), END]]
+        assert tokens(answer[3]) == machine.words(source, rows, 7)[0]
+
+
+def test_sources_come_before_their_streams_rows_and_go_back():
+    torch.manual_seed(3)
+    machine = Machine(decoder())
+    cache = machine.read([[1, 2, 3], [4], [], [5, 6]])
+    x = torch.randn(4, 5, WIDTH)
+    kinds = torch.ones(4, 1, dtype=torch.long)
+
+    def feed(place, streams=slice(None)):
+        count = torch.ones(len(x[streams]), dtype=torch.long)
+        return machine.network.extend(NewRows(x[streams, place : place + 1], count, kinds[streams]), cache)
+
+    twin = machine.read([[1, 2, 3], [4], [], [5, 6]])
+    twin.repeated = True  # keeps its sources apart
+    with torch.no_grad():
+        for place in range(3):
+            found = feed(place)
+            cache, twin = twin, cache
+            torch.testing.assert_close(feed(place), found)
+            cache, twin = twin, cache
+        assert cache.front == 3 and not cache.memory and twin.front == 0
+        repeated = [3, 3, 0]
+        cache.select(torch.tensor(repeated))
+        twin.select(torch.tensor(repeated))
+        assert cache.front == 0 and cache.memory
+        found = feed(3, repeated)
+        cache = twin
+        torch.testing.assert_close(feed(3, repeated), found)
