@@ -151,7 +151,10 @@ class Module(L.LightningModule):
         return found
 
     def setup(self, stage: str) -> None:
-        """With several ranks: see that all ports can be called with zero rows, and keep a ledger of each rank."""
+        """With several ranks: see that all ports can be called with zero rows, and keep a ledger of each rank. A model
+        that was loaded is in the mode of predicting, in which nothing is dropped: training ends that."""
+        if stage == "fit":
+            self.network.train()
         if self.trainer.world_size == 1 or stage != "fit" or self._ranks is not None:
             return
         bounds = {task.name: self.model.bound(task) for task in self.mixture}
