@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import av
 import numpy as np
 import pytest
 import tokenizers
@@ -256,3 +257,42 @@ def test_towers_of_another_kind_are_refused(folder, tmp_path, file, path, value,
     (tmp_path / file).write_text(json.dumps(held))
     with pytest.raises(BundleError, match=says):
         ol.load(tmp_path)
+
+
+def film(path, seconds=4.5):
+    """A film of noise with its sound."""
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("mpeg4", rate=10)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        track = container.add_stream("aac", rate=RATE)
+        track.layout = "mono"
+        draw = np.random.default_rng(0)
+        for _ in range(round(10 * seconds)):
+            frame = av.VideoFrame.from_ndarray(draw.integers(0, 256, (48, 64, 3), dtype=np.uint8), format="rgb24")
+            container.mux(pictures.encode(frame))
+        container.mux(pictures.encode())
+        samples = (0.2 * draw.standard_normal(round(RATE * seconds))).astype(np.float32)
+        sound = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        sound.sample_rate = RATE
+        container.mux(track.encode(sound))
+        container.mux(track.encode())
+    return str(path)
+
+
+def test_one_film_is_read_twice_and_trained_on(folder, tmp_path):
+    """The line of the language's first page: pieces of two seconds in turn, and gradients in both towers."""
+    model = ol.load(folder, marks="chatml")
+    line = "[VIDEO:clip] [AUDIO:sound,column=clip,sync=clip] what happens? -> [TEXT:answer]"
+    task = ol.Task("film", line, train=[{"clip": film(tmp_path / "film.mp4"), "answer": "rain"}])
+    model.adopt(task)
+    reader = model.reader(model.bound(task))
+    example = reader.example(task.train[0], RowId("film", 0))
+    own = [(p.slot, p.encoded.rows) for p in example.streams[0].source if p.clock >= 0 and p.slot >= 0]
+    tokens = {slot: sum(rows for s, rows in own if s == slot) for slot in (0, 1)}
+    assert [slot for slot, _ in own] == [0, 1, 0, 1, 1]  # no pair of frames begins in the last half second
+    assert [rows for slot, rows in own if slot == 1][:2] == [50, 50] and 110 <= tokens[1] <= 113
+    assert tokens[0] % 4 == 0 and own[0][1] == own[2][1]
+    model.network.train()
+    model.network.loss(pack([example], {"film": reader})).total.backward()
+    for port in ("vision", "audio"):
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.network.ports[port].parameters())
