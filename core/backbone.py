@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from .errors import PluginError
 from .frame import Frame
-from .settings import Declaration
+from .settings import Declaration, Value
 
 
 class Backbone(Declaration):
@@ -24,7 +25,7 @@ class Backbone(Declaration):
     """
 
     build: ClassVar[str]
-    sizes: ClassVar[dict[str, dict[str, int | float | bool | str]]] = {}
+    sizes: ClassVar[Mapping[str, Mapping[str, Value]]] = {}
     argument: ClassVar[str | None] = None
     encodes: ClassVar[bool] = False
     mutual: ClassVar[bool] = False

@@ -217,14 +217,16 @@ def adapters_table(catalog: Catalog) -> str:
 
 
 def parts_table(catalog: Catalog, kind: str, get: Callable[[str], type[Declaration]]) -> str:
-    """Every part of one kind with its settings."""
+    """Every part of one kind with its settings; those of a part that only sizes another are the other's."""
     parts = []
     for name in catalog.names(kind):
         part = get(name)
         needs = ", ".join(getattr(part, "needs", ()))
         note = f" Needs {needs}." if needs else ""
         later = "" if getattr(part, "build", "x") else " Declared; its working half comes later."
-        parts.append(f"`{name}`: {_phrase(part)}{note}{later}\n\n{settings_table(part)}".rstrip("\n") + "\n")
+        alike = any(get(other) is base for other in catalog.names(kind) for base in part.__mro__[1:])
+        table = "" if alike else settings_table(part)
+        parts.append(f"`{name}`: {_phrase(part)}{note}{later}\n\n{table}".rstrip("\n") + "\n")
     return "\n".join(parts).rstrip("\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ def waves(places: int, channels: int) -> Tensor:
     >>> waves(2, 4)[0].tolist()
     [0.0, 0.0, 1.0, 1.0]
     """
-    step = torch.log(torch.tensor(SLOWEST, dtype=torch.float64)).item() / (channels // 2 - 1)
+    step = math.log(SLOWEST) / (channels // 2 - 1)
     speeds = torch.exp(-step * torch.arange(channels // 2).float())
     angle = torch.arange(places)[:, None] * speeds
     return torch.cat([angle.sin(), angle.cos()], 1)

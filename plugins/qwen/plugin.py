@@ -14,9 +14,8 @@ from ...core.pretrained import Checkpoint
 from ...core.settings import setting
 from ..hookspecs import hookimpl
 from .audio_plugin import QwenAudio
+from .sizes import QWEN2, QWEN3, QWEN15, QWEN25, Size
 from .vision_plugin import QwenImage, QwenVideo
-
-Size = dict[str, int | float | bool | str]
 
 
 def _size(width: int, heads: int, shared: int, ffn: int, layers: int) -> Size:
@@ -40,7 +39,7 @@ class DecoderOnly(Backbone):
 
     build = "omniline.plugins.qwen.network:DecoderNetwork"
     mutual = True
-    sizes: ClassVar[dict[str, Size]] = {
+    sizes: ClassVar[Mapping[str, Size]] = {
         "tiny": _size(256, 4, 4, 704, 4),
         "small": _size(512, 8, 4, 1408, 8),
         "medium": _size(768, 12, 4, 2048, 12),
@@ -165,6 +164,31 @@ class DecoderOnly(Backbone):
         return self.positions
 
 
+class Qwen15(DecoderOnly):
+    """The sizes of Qwen1.5 with experts, see `decoder`."""
+
+    sizes = QWEN15
+
+
+class Qwen2(DecoderOnly):
+    """The sizes of Qwen2: of text, with experts, and with a vision tower, see `decoder`."""
+
+    sizes = QWEN2
+
+
+class Qwen25(DecoderOnly):
+    """The sizes of Qwen2.5: of text and code, for a million tokens, with a vision tower, and with ears, see
+    `decoder`."""
+
+    sizes = QWEN25
+
+
+class Qwen3(DecoderOnly):
+    """The sizes of Qwen3, dense and with experts, see `decoder`."""
+
+    sizes = QWEN3
+
+
 class HuggingFaceFolder(Checkpoint):
     """Folders of Hugging Face's transformers: `config.json`, safetensors, `tokenizer.json`."""
 
@@ -180,8 +204,8 @@ def checkpoints() -> dict[str, type[Checkpoint]]:
 
 @hookimpl
 def backbones() -> dict[str, type[Backbone]]:
-    """The plain decoder."""
-    return {"decoder": DecoderOnly}
+    """The plain decoder, and the families with names of their own for its sizes."""
+    return {"decoder": DecoderOnly, "qwen1.5": Qwen15, "qwen2": Qwen2, "qwen2.5": Qwen25, "qwen3": Qwen3}
 
 
 @hookimpl

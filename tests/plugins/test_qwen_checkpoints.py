@@ -183,6 +183,7 @@ def test_what_transformers_has_no_network_for(tmp_path):
     for backbone, tokenizer, message in (
         (own, "bpe:260", "no place for `prefix=both`"),
         (f"{own},prefix=causal", "bpe:260", "no place for `typed=true`"),
+        (f"{own},prefix=causal,typed=false", "bpe:260", "no place for `marks=learned`"),
         (causal, None, "no place for a tokenizer of bytes"),
         (
             f"{causal},qk_norm=true,ffn_bias=true",

@@ -150,6 +150,8 @@ def judge(settings: Mapping[str, Value]) -> None:
         raise BundleError("the format `hf` has no place for `prefix=both`: its decoders look back only")
     if settings.get("typed"):
         raise BundleError("the format `hf` has no place for `typed=true`: its tokens do not tell the kind of a slot")
+    if settings.get("marks") == "learned":
+        raise BundleError("the format `hf` has no place for `marks=learned`: targets start from tokens, marks=plain")
 
 
 def alone(content: dict[str, Any]) -> dict[str, Any]:
