@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+from .kernels.choosing import add_rms_norm, rms_norm
+
 _PRODUCTS: ContextVar[torch.dtype | None] = ContextVar("products", default=None)
 
 
@@ -186,9 +188,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width], normalised over the last dimension in float32."""
-        if x.dtype == torch.float32 and not torch.is_grad_enabled():  # few rows cost what calls cost: half as many
-            square = torch.linalg.vecdot(x, x).unsqueeze_(-1).mul_(1 / x.shape[-1])
-            return (x * square.add_(self.eps).rsqrt_()).mul_(self.weight)
-        full = x.float()
-        scale = torch.rsqrt(full.square().mean(-1, keepdim=True) + self.eps)
-        return (full * scale).to(x.dtype) * self.weight
+        return rms_norm(x, self.weight, self.eps)
+
+    def add(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """The normalised sum of two [..., width], and the sum."""
+        return add_rms_norm(x, residual, self.weight, self.eps)

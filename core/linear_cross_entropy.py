@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .errors import DataError
+from .kernels.choosing import chosen
 from .networks import Choices, LossRows
 
 DEEPEST = -60.0
@@ -82,6 +83,7 @@ def linear_cross_entropy(
         chunk or _rows_at_once(hidden.shape[0], weight.shape[0], hidden.device.type),
         label_smoothing,
         any(t is not None and t.requires_grad for t in (hidden, weight, bias)) and torch.is_grad_enabled(),
+        choices is None and chosen(hidden),
     )
     rows = hidden.shape[0]
     if (
@@ -124,6 +126,7 @@ class _Setup(NamedTuple):
     chunk: int
     smoothing: float
     gradients: bool
+    fused: bool
 
 
 class _Chunk(NamedTuple):
@@ -168,7 +171,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         each = torch.empty(hidden.shape[0], dtype=exact, device=hidden.device)
         sums = _Sums.zeros(hidden, weight, bias, exact, ctx.needs_input_grad if setup.gradients else (False,) * 3)
         unit = weights.abs().amax().clamp(min=1e-30) if weights.numel() else weights.new_ones(())
-        room = _Room.of(min(setup.chunk, hidden.shape[0]), table, sums.weight)
+        room = _Room.of(min(setup.chunk, hidden.shape[0]), table, sums.weight, setup.fused)
         for start in range(0, hidden.shape[0], setup.chunk):
             part = slice(start, start + setup.chunk)
             mask = None if allowed is None or nodes is None else allowed[nodes[part]]
@@ -200,10 +203,11 @@ class _Room(NamedTuple):
     product: Tensor | None
 
     @classmethod
-    def of(cls, rows: int, table: Tensor, to_weight: Tensor | None) -> _Room:
+    def of(cls, rows: int, table: Tensor, to_weight: Tensor | None, fused: bool) -> _Room:
         logits = table.new_empty(rows, table.shape[0])
-        exact = logits.to(torch.promote_types(table.dtype, torch.float32))
-        return cls(logits, exact, None if to_weight is None or exact is logits else torch.empty_like(table))
+        exact = logits if fused else logits.to(torch.promote_types(table.dtype, torch.float32))
+        apart = to_weight is not None and to_weight.dtype != table.dtype
+        return cls(logits, exact, torch.empty_like(table) if apart else None)
 
 
 class _Sums(NamedTuple):
@@ -224,7 +228,7 @@ class _Sums(NamedTuple):
     def add(self, made: _Chunk, part: slice, scale: Tensor, small: Tensor, table: Tensor, room: _Room) -> None:
         """Add a chunk whose slopes count `scale` [k, 1] times."""
         if self.bias is not None:
-            self.bias.add_((made.slopes * scale).sum(0))
+            self.bias.add_((made.slopes * scale.to(self.bias.dtype)).sum(0))
         if self.hidden is None and self.weight is None:
             return
         slopes = made.slopes if room.exact is room.logits else room.logits[: len(made.slopes)].copy_(made.slopes)
@@ -253,6 +257,8 @@ def _one_chunk(
     gradient e / s, less one at the label; the division is left to the products' other operand, which is smaller.
     """
     low = torch.mm(hidden, table.t(), out=room.logits[: len(hidden)])
+    if setup.fused:
+        return _fused_chunk(low, bias, labels, setup)
     logits = low if room.exact is room.logits else room.exact[: len(hidden)].copy_(low)
     if bias is not None:
         logits += bias
@@ -275,6 +281,14 @@ def _one_chunk(
         logits.div_(sums)
         sums = torch.ones_like(sums)
     return _Chunk(losses, _slopes(logits, sums, label, mask, away), sums)
+
+
+def _fused_chunk(logits: Tensor, bias: Tensor | None, labels: Tensor, setup: _Setup) -> _Chunk:
+    """The same by one kernel: the logits become their gradient in place."""
+    from .kernels.chunk_loss import chunk_losses
+
+    losses = chunk_losses(logits, bias, labels, smoothing=setup.smoothing, deepest=DEEPEST, slopes=setup.gradients)
+    return _Chunk(losses, logits, torch.ones_like(losses)[:, None])
 
 
 class _Away(NamedTuple):

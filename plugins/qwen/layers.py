@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.cache_step import Step
+from ...core.kernels.choosing import swiglu
 from ...core.layers import Linear, RMSNorm, dropout
 from ...core.layout import Layout, View
 from .experts import Experts, Mixture, Routed
@@ -104,24 +104,23 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor], Routed | None]:
         """Rows [joined rows, width], their keys and values, and where a mixture sent them."""
         found, memory = self.attention(self.attention_in(x), layout, by)
-        x = x + dropout(found, self.dropout, self.training)
-        out, routed = self._feed(x, way)
+        out, routed = self._feed(x, dropout(found, self.dropout, self.training), way)
         return out, memory, routed
 
     def step(
         self, x: Tensor, step: Step, layer: int, by: Turns, way: Way | None = None
     ) -> tuple[Tensor, Routed | None]:
         """New rows [slots, count, width], and where a mixture sent them."""
-        found = x + self.attention.step(self.attention_in(x), step, layer, by)
+        found = self.attention.step(self.attention_in(x), step, layer, by)
         if not self.mixed:
-            return self._feed(found)
-        out, routed = self._feed(found.flatten(0, -2), way)
-        return out.view(found.shape), routed
+            return self._feed(x, found)
+        out, routed = self._feed(x.flatten(0, -2), found.flatten(0, -2), way)
+        return out.view(x.shape), routed
 
-    def _feed(self, x: Tensor, way: Way | None = None) -> tuple[Tensor, Routed | None]:
-        inner = self.ffn_in(x)
+    def _feed(self, x: Tensor, attended: Tensor, way: Way | None = None) -> tuple[Tensor, Routed | None]:
+        inner, x = self.ffn_in.add(x, attended)
         if self.mixed:
             found, routed = self.experts(inner, way)
         else:
-            found, routed = self.down(F.silu(self.gate(inner)) * self.up(inner)), None
+            found, routed = self.down(swiglu(self.gate(inner), self.up(inner))), None
         return x + dropout(found, self.dropout, self.training), routed

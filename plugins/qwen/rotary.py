@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ...core.kernels import choosing
+
 Scaling = Literal["none", "linear", "dynamic", "ntk", "llama3", "yarn"]
 """How rotations are slowed for contexts longer than those of training: not at all, all alike (`linear`), by a base that
 grows with the length (`dynamic`, and in powers of two `ntk`, of the first Qwen report), or by wavelength (`llama3`,
@@ -178,9 +180,7 @@ def rotate(x: Tensor, by: Turn) -> Tensor:
     if by.whole is not None:
         cos, sin = by.whole
         return torch.addcmul(x * cos.to(x.dtype), x.roll(x.shape[-1] // 2, -1), sin.to(x.dtype))
-    first, second = x.chunk(2, -1)
-    cos, sin = by.cos.to(x.dtype), by.sin.to(x.dtype)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+    return choosing.rotate(x, by.cos, by.sin)
 
 
 def log_n(places: Tensor, original: int) -> Tensor:
