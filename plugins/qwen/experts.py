@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...core.kernels.choosing import swiglu
 from ...core.layers import Linear, linear
 from .routing import Way
 
@@ -62,7 +63,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows [rows, width]."""
-        out: Tensor = self.down(F.silu(self.gate(x)) * self.up(x))
+        out: Tensor = self.down(swiglu(self.gate(x), self.up(x)))
         return out
 
 
@@ -104,7 +105,7 @@ class Experts(nn.Module):
         counts = count(chosen, self.mixture.experts)
         inner = grouped(x.index_select(0, order // top), self.gate_up, counts)
         gate, up = inner.chunk(2, -1)
-        found = grouped(F.silu(gate) * up, self.down, counts)
+        found = grouped(swiglu(gate, up), self.down, counts)
         back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
         return (found.index_select(0, back).view(rows, top, x.shape[1]) * weights[..., None]).sum(1)
 
