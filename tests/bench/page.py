@@ -23,6 +23,7 @@ TITLES = {
     "padding": "Packed against padded",
     "video": "Films, one thread",
     "audio": "Sounds, one thread",
+    "data": "Data beside the steps",
 }
 
 

@@ -106,6 +106,19 @@ REFERENCES: dict[str, Reference] = {
     "audio-piece": _times("10 s out of half an hour, against a file of 10 s", 1.5),
     "audio-length": _times("half an hour whole, against a quarter", 2.4),
     "audio-memory": Reference(words="... the memory that it takes", unit="GB", wanted=0.6, most=True, scaled=False),
+    "loader-share": _share("two workers: pictures a second, against a bare loop of decoding and resizing in two", 0.9),
+    "waiting": Reference(
+        words="share of the time in which a step waits for its batch, one worker",
+        unit="",
+        wanted=0.05,
+        most=True,
+        scaled=False,
+    ),
+    "resume-far": _times("time to the first batch at row 1,000,000, against row 10", 1.15),
+    "resume-state": Reference(
+        words="what exact resuming costs of a step", unit="of it", wanted=0.002, most=True, scaled=False
+    ),
+    "zero-rows": _times("a step of a rank without pictures: zero rows, against a made-up picture", 1.0),
 }
 
 

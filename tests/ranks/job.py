@@ -53,10 +53,13 @@ def tasks(kind):
 class Record(L.Callback):
     """What each step saw."""
 
-    def __init__(self):
+    def __init__(self, crash=False):
+        self.crash = crash
         self.gradients, self.rows, self.losses = [], [], []
 
     def on_train_batch_start(self, trainer, module, batch, index):
+        if self.crash and trainer.global_rank == 1 and index == 2:
+            raise RuntimeError("the disk of rank 1 is gone")
         self.rows.append([tuple(id) for id in batch.ids])
 
     def on_before_optimizer_step(self, trainer, module, optimizer):
@@ -82,7 +85,7 @@ def main():
             data_parallel_size=ranks, tensor_parallel_size=1, process_group_backend="gloo"
         ),
     }[name]()
-    record = Record()
+    record = Record("crash" in settings)
     callbacks = [record]
     if "save" in settings:
         callbacks.append(ModelCheckpoint(settings["save"], filename="at", every_n_train_steps=int(settings["at"])))

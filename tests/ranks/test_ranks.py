@@ -80,6 +80,14 @@ def test_a_job_goes_on_with_another_number_of_ranks(tmp_path):
     assert len(then[0]["rows"]) == 4
 
 
+def test_a_rank_that_crashes_ends_the_job(tmp_path):
+    """The other rank waits for it in a collective operation, and is stopped; the cause stands in the output."""
+    seen, done = start(tmp_path / "job", "ddp", "crash=1", "steps=50", ranks=2)
+    assert not seen and done.returncode != 0
+    assert "RuntimeError: the disk of rank 1 is gone" in done.stderr
+    assert "rank 1" in done.stderr and "ChildFailedError" in done.stderr
+
+
 def test_without_looking_for_unused_weights_ddp_says_so(tmp_path):
     seen, done = start(tmp_path / "job", "ddp_used", ranks=2)
     assert not seen and done.returncode != 0
