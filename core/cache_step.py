@@ -164,7 +164,8 @@ class Step:
         mask = cache.memory_mask()
         far = cache.from_lanes(far if mask is None else far + mask, r)
         p_far, p_own = torch.cat([far, scores], -1).softmax(-1).split([shared.shape[2], keys.shape[2]], -1)
-        return cache.from_lanes(cache.to_lanes(p_far) @ held, r) + p_own @ values
+        out: Tensor = cache.from_lanes(cache.to_lanes(p_far) @ held, r) + p_own @ values
+        return out
 
     def finish(self, hidden: Tensor) -> Tensor:
         """Keep the counted rows, if any, and give hidden states [slots, count, width] in the order of the streams."""

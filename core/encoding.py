@@ -110,9 +110,10 @@ class Prompts:
         """
         found = self.marks.get(text)
         if found is None:
-            if not hasattr(self.codec, "marked"):
+            write = getattr(self.codec, "marked", None)
+            if write is None:
                 raise DataError("the backbone puts marks around its values, but what reads prompts knows no marks")
-            found = self.marks[text] = self.codec.marked(text)
+            found = self.marks[text] = write(text)
         return found
 
     def of(self, item: Item) -> Encoded:

@@ -34,7 +34,8 @@ class TextPort(Port):
 
     def untie(self) -> None:
         """Give the output layer a table of its own, equal to the embeddings at first."""
-        self.output = nn.Linear(self.embedding.embedding_dim, self.vocabulary, bias=False)
+        rows, width = self.embedding.weight.shape
+        self.output = nn.Linear(width, rows, bias=False)
         with torch.no_grad():
             self.output.weight.copy_(self.embedding.weight)
 

@@ -65,17 +65,20 @@ def _check(places: Tensor, dual: DualChunks) -> None:
 def _rows(q: Tensor, few: int) -> Tensor:
     """Scaled queries [slots, count, heads, size] as [slots, count * share, key heads, size]."""
     q = q * q.shape[-1] ** -0.5
-    return q.unflatten(2, (few, -1)).transpose(2, 3).flatten(1, 2)
+    out: Tensor = q.unflatten(2, (few, -1)).transpose(2, 3).flatten(1, 2)
+    return out
 
 
 def _back(x: Tensor, heads: int) -> Tensor:
     """[slots, count * share, key heads, size] as [slots, count, heads, size]."""
     share = heads // x.shape[2]
-    return x.unflatten(1, (-1, share)).transpose(2, 3).flatten(2, 3)
+    out: Tensor = x.unflatten(1, (-1, share)).transpose(2, 3).flatten(2, 3)
+    return out
 
 
 def _chosen(scores: Tensor, version: Tensor, share: int) -> Tensor:
     """Of scores [slots, key heads, 3 * count * share, keys] those of each key's version [slots, count, keys]."""
     by_version = scores.unflatten(2, (3, -1))
     at = version.repeat_interleave(share, 1)[:, None, None].expand(-1, scores.shape[1], 1, -1, -1)
-    return by_version.gather(2, at)[:, :, 0]
+    out: Tensor = by_version.gather(2, at)[:, :, 0]
+    return out

@@ -24,7 +24,7 @@ class RowPlaces(NamedTuple):
         lengths: of each row's stream, for scalings that grow, or None.
     """
 
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # a tuple's own `index` is not asked for
     places: Tensor
     lengths: Tensor | None = None
 
@@ -143,9 +143,9 @@ class LongContext:
         if self.dual is None:
             by = turn(rows.places, rotary, rows.lengths)
             return Turns((by,), by, factor)
-        places = self.dual.query_places(rows.index)
+        places: tuple[Tensor, ...] = self.dual.query_places(rows.index)
         if choosing:
-            places += self.dual.flowing_places(rows.index)
+            places = (*places, *self.dual.flowing_places(rows.index))
         queries = tuple(turn(at, rotary, rows.lengths) for at in places)
         return Turns(queries, turn(self.dual.key_places(rows.index), rotary, rows.lengths), factor, self.dual)
 

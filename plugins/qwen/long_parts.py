@@ -98,7 +98,8 @@ def _scores(q: Tensor, k: Tensor, part: Part, start: int, end: int) -> Tensor:
 
 def _wide_queries(x: Tensor, key_heads: int) -> Tensor:
     """[rows, heads, size] as [key heads, share, rows, size], a view."""
-    return x.unflatten(1, (key_heads, -1)).permute(1, 2, 0, 3)
+    out: Tensor = x.unflatten(1, (key_heads, -1)).permute(1, 2, 0, 3)
+    return out
 
 
 def _wide_keys(x: Tensor, heads: int) -> Tensor:

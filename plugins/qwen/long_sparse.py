@@ -103,8 +103,8 @@ def last_probabilities(queries: Sequence[Tensor], keys: Tensor, place: int, dual
             scores[own, first:end] = (queries[version][own] @ keys[first:end].T).float()
     scores *= keys.shape[1] ** -0.5
     index = torch.arange(place, place + rows, device=keys.device)
-    own = torch.arange(place, len(keys), device=keys.device)
-    scores[:, place:].masked_fill_(own > index[:, None], float("-inf"))
+    late = torch.arange(place, len(keys), device=keys.device)
+    scores[:, place:].masked_fill_(late > index[:, None], float("-inf"))
     return scores.softmax(-1)
 
 

@@ -47,8 +47,9 @@ EXPERTS: Mapping[str, str] = {
 SHAPING = ("qk_norm", "qkv_bias", "out_bias", "ffn_bias", "head_size", "expert_every", "dense_layers", "rope_sections")
 """Settings that shape the weights or their use and have no entry of their own."""
 
-ROTATIONS = ("rope_base", "rope_scaling", "rope_factor", "rope_original", "rope_gain", "rope_fast", "rope_slow")
-ROTATIONS += ("rope_whole", "rope_low", "rope_high")
+ROTATIONS = tuple(
+    f"rope_{name}" for name in ("base", "scaling", "factor", "original", "gain", "fast", "slow", "whole", "low", "high")
+)
 
 
 def config_of(settings: Mapping[str, Value], *, vocabulary: int, dtype: str = "float32") -> dict[str, Any]:
