@@ -72,7 +72,8 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
         return fused_norm(x, None, weight, eps)[0]
     if x.dtype == torch.float32 and not torch.is_grad_enabled():  # few rows cost what calls cost: half as many
         square = torch.linalg.vecdot(x, x).unsqueeze_(-1).mul_(1 / x.shape[-1])
-        return (x * square.add_(eps).rsqrt_()).mul_(weight)
+        out: Tensor = (x * square.add_(eps).rsqrt_()).mul_(weight)
+        return out
     full = x.float()
     scale = torch.rsqrt(full.square().mean(-1, keepdim=True) + eps)
     return (full * scale).to(x.dtype) * weight

@@ -105,7 +105,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, to_total: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor, to_total: Tensor) -> tuple[Tensor | None, ...]:
         total, scale, weight = ctx.saved_tensors
         width, rows = total.shape[-1], scale.numel()
         programs = min(rows, _PROGRAMS)

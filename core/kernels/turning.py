@@ -53,8 +53,9 @@ class _Rotate(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        return _launch(grad, *ctx.saved_tensors, -1), None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _launch(grad, cos, sin, -1), None, None
 
 
 def fused_rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

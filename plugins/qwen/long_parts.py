@@ -89,7 +89,9 @@ def _span(part: Part) -> tuple[int, int]:
 def _scores(q: Tensor, k: Tensor, part: Part, start: int, end: int) -> Tensor:
     """Scaled scores [key heads, share, rows, keys] of rows `start` to `end` of a part."""
     wide = _wide_queries(q[part.q + start : part.q + end], k.shape[1])
-    scores = wide @ _wide_keys(k[part.k : part.k + part.keys], q.shape[1]).transpose(-1, -2) * q.shape[-1] ** -0.5
+    scores: Tensor = (
+        wide @ _wide_keys(k[part.k : part.k + part.keys], q.shape[1]).transpose(-1, -2) * q.shape[-1] ** -0.5
+    )
     if part.causal:
         row = torch.arange(start, end, device=q.device)
         scores = scores.masked_fill(torch.arange(part.keys, device=q.device) > row[:, None], float("-inf"))
