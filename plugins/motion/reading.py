@@ -17,6 +17,7 @@ from .value import Motion, blank, frames_at
 ROOTS = ("root", "root_positions", "root_position", "translation", "trans", "position")
 TURNS = ("rotations", "local_rotations", "joint_rotations", "quaternions", "poses")
 MOST_UNPACKED = 200
+LONGEST_PATH = 4096
 """How many times its own size (or a megabyte) an .npz file may grow; more is a bomb."""
 ASKEW = 0.05
 """How far a rotation matrix may be from one."""
@@ -77,7 +78,7 @@ def read_motion(raw: Any, skeleton: Skeleton | None) -> Motion:
     if isinstance(raw, Motion):
         return raw if raw.skeleton is not None else replace(raw, skeleton=skeleton)
     if isinstance(raw, str | Path):
-        return _of_mapping(_npz(Path(raw)), skeleton)
+        return _of_mapping(_npz(_at_hand(raw)), skeleton)
     if isinstance(raw, Mapping):
         return _of_mapping(raw, skeleton)
     if isinstance(raw, tuple) and len(raw) == 2:
@@ -104,8 +105,26 @@ def _text(raw: Any) -> tuple[str, str] | None:
     if isinstance(raw, str) and is_bvh_text(raw):
         return raw, "the BVH text"
     if isinstance(raw, str | Path) and Path(raw).suffix.lower() != ".npz":
-        return read_text(raw), str(raw)
+        return read_text(_at_hand(raw)), str(raw)
     return None
+
+
+def _at_hand(raw: str | Path) -> Path:
+    """The path of a file that is there.
+
+    Raises:
+        ValueError: there is none, or it is a folder.
+    """
+    text = str(raw)
+    if isinstance(raw, str) and (not text or len(text) > LONGEST_PATH or "\0" in text or "\n" in text):
+        found = f"other text: {text[:40]!r}" if text else "empty text"
+        raise ValueError(
+            f"a motion must be a path or the text of a BVH file, which begins with HIERARCHY, but is {found}"
+        )
+    path = Path(raw).expanduser()
+    if not path.is_file():
+        raise ValueError(f"the motion file {text!r} {'is a folder' if path.is_dir() else 'does not exist'}")
+    return path
 
 
 def _npz(path: Path) -> Mapping[str, Any]:

@@ -200,7 +200,7 @@ def test_a_clip_without_sound_says_so(tmp_path):
         (np.zeros(0), ValueError, "a sound must hold samples, but the array is empty"),
         (np.zeros((2, 2, 2)), ValueError, r"of shape \[n\], .* but are float64 of shape \[2, 2, 2\]"),
         (np.array(["a"]), ValueError, "samples must be numbers"),
-        (([0.0], 0), ValueError, "rate .* but .*0"),
+        (([0.0], 0), ValueError, "must have 1 to .* samples a second, but the sound .* has 0"),
         (5, TypeError, "a sound must be a path, bytes, .* but is int 5"),
         (None, TypeError, "but is NoneType None"),
         (["a", "b"], TypeError, r"but is list \['a', 'b'\]"),

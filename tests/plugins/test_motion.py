@@ -73,6 +73,21 @@ def test_channels_of_any_order_and_number():
     assert np.allclose(spine @ [0, 5, 0], [0, 0, 5], atol=1e-9) and np.allclose(tip, [1, 20, 2] + root @ [0, 5, 5])
 
 
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ("none.bvh", "the motion file 'none.bvh' does not exist"),
+        ("none.npz", "the motion file 'none.npz' does not exist"),
+        (".", "the motion file '.' is a folder"),
+        ("", "a motion must be a path or the text of a BVH file, .* but is empty text"),
+        ("no\nskeleton", "but is other text: 'no.*skeleton'"),
+    ],
+)
+def test_a_motion_that_is_not_there(raw, words):
+    with pytest.raises(ValueError, match=words):
+        MotionCodec().measure(raw, Reading())
+
+
 def test_headers_alone_say_the_length():
     assert count_frames(BVH.replace("90\n", "90 never read\n"), "x") == (3, pytest.approx(20))
 
