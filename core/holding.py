@@ -14,10 +14,10 @@ from .errors import ConfigError
 from .modality import Modality
 from .near import nearest
 from .plan import Part, SlotPlan
-from .settings import Setting, Value, settings_of
+from .settings import settings_of
+from .written import typed_value, unknown_setting
 
 HOLDS = "holds"
-WORDS = {"true": True, "false": False}
 
 
 def held_names(holds: Iterable[str]) -> tuple[str, ...]:
@@ -81,7 +81,10 @@ def _part(name: str, written: Mapping[str, str], catalog: Catalog) -> Part:
     _suits(name, adapter, declared)
     settings = {key: value for key, value in written.items() if key != "adapter"}
     known = settings_of(declared)
-    values = {key: _value(key, text, adapter, known) for key, text in settings.items()}
+    part = f"the adapter `{adapter}`"
+    if unknown := [key for key in settings if key not in known]:
+        raise unknown_setting(part, unknown[0], known)
+    values = {key: typed_value(part, known[key], text) for key, text in settings.items()}
     values = {**catalog.defaults.get(adapter, {}), **values}
     missing = [key for key, setting in known.items() if setting.required and key not in values]
     if missing:
@@ -103,38 +106,3 @@ def _suits(name: str, adapter: str, declared: type[Adapter]) -> None:
         reason = "it needs a closed set" if "closed_set" in declared.assets else "it holds others itself"
         reason = "it is made and not read" if "source" not in declared.sides else reason
         raise ConfigError(f"`holds` cannot name `{name.lower()}`: {reason}")
-
-
-def _value(key: str, text: str, adapter: str, known: Mapping[str, Setting]) -> Value:
-    """A setting's value from its text, within its range."""
-    setting = known.get(key)
-    if setting is None:
-        near = nearest(key, known)
-        hint = f"; did you mean `{near}`?" if near else f" (settings: {', '.join(known) or 'none'})"
-        raise ConfigError(f"the adapter `{adapter}` has no setting `{key}`{hint}")
-    value = None if setting.nullable and text == "none" else _typed(setting, text, adapter)
-    chosen = value if isinstance(value, tuple) else (value,)
-    if setting.choices and value is not None and any(one not in setting.choices for one in chosen):
-        ways = ", ".join(map(str, setting.choices))
-        raise ConfigError(f"the setting `{key}` of the adapter `{adapter}` must be one of {ways}, but is `{text}`")
-    low, high = setting.at_least, setting.at_most
-    if isinstance(value, int | float) and not ((low is None or value >= low) and (high is None or value <= high)):
-        bounds = [f"at {word} {edge:g}" for word, edge in (("least", low), ("most", high)) if edge is not None]
-        raise ConfigError(
-            f"the setting `{key}` of the adapter `{adapter}` must be {' and '.join(bounds)}, but is {text}"
-        )
-    return value
-
-
-def _typed(setting: Setting, text: str, adapter: str) -> Value:
-    try:
-        if setting.kind == "bool":
-            return WORDS[text.lower()]
-        if setting.kind == "list":
-            return tuple(text.split("|"))
-        return int(text) if setting.kind == "int" else float(text) if setting.kind == "float" else text
-    except (KeyError, ValueError) as cause:
-        words = {"int": "a whole number", "float": "a number", "bool": "true or false"}[setting.kind]
-        raise ConfigError(
-            f"the setting `{setting.name}` of the adapter `{adapter}` must be {words}, but is `{text}`"
-        ) from cause

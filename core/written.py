@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .errors import ConfigError
 from .near import nearest
@@ -29,34 +29,46 @@ def written_settings(what: str, declaration: type[Declaration], written: Sequenc
         if not equals:
             raise ConfigError(f"behind the name of {what} must stand settings, `key=value`, but there is `{item}`")
         if key not in known:
-            near = nearest(key, known)
-            hint = f"; did you mean `{near}`?" if near else f" (settings: {', '.join(known)})"
-            raise ConfigError(f"{what} has no setting `{key}`{hint}")
+            raise unknown_setting(what, key, known)
         if key in found:
             raise ConfigError(f"the setting `{key}` of {what} is given twice")
-        found[key] = None if known[key].nullable and text == "none" else _value(what, known[key], text)
+        found[key] = typed_value(what, known[key], text)
     return found
 
 
-def _value(part: str, setting: Setting, text: str) -> Value:
-    """A setting's value from its text, within its range."""
+def typed_value(part: str, setting: Setting, text: str) -> Value:
+    """A setting's value from its text, within its range: "none" where it may be None, `a|b` for a list.
+
+    Raises:
+        ConfigError: it does not suit the setting.
+    """
     what = f"the setting `{setting.name}` of {part}"
-    value: int | float | bool | str
-    if setting.kind == "list":
-        return tuple(text.split("|")) if text else ()
+    value = None if setting.nullable and text == "none" else _typed(what, setting, text)
+    chosen = value if isinstance(value, tuple) else (value,)
+    if setting.choices and value is not None and any(one not in setting.choices for one in chosen):
+        raise ConfigError(f"{what} must be one of {', '.join(map(str, setting.choices))}, but is `{text}`")
+    low, high = setting.at_least, setting.at_most
+    if isinstance(value, int | float) and not ((low is None or value >= low) and (high is None or value <= high)):
+        bounds = [f"at {word} {edge:g}" for word, edge in (("least", low), ("most", high)) if edge is not None]
+        raise ConfigError(f"{what} must be {' and '.join(bounds)}, but is {text}")
+    return value
+
+
+def unknown_setting(part: str, key: str, known: Iterable[str]) -> ConfigError:
+    """The error for a setting that a part does not have."""
+    names = list(known)
+    near = nearest(key, names)
+    hint = f"; did you mean `{near}`?" if near else f" (settings: {', '.join(names) or 'none'})"
+    return ConfigError(f"{part} has no setting `{key}`{hint}")
+
+
+def _typed(what: str, setting: Setting, text: str) -> Value:
     try:
         if setting.kind == "bool":
-            value = BOOLS[text.lower()]
-        else:
-            value = int(text) if setting.kind == "int" else float(text) if setting.kind == "float" else text
+            return BOOLS[text.lower()]
+        if setting.kind == "list":
+            return tuple(text.split("|"))
+        return int(text) if setting.kind == "int" else float(text) if setting.kind == "float" else text
     except (KeyError, ValueError) as cause:
         words = {"int": "a whole number", "float": "a number", "bool": "true or false"}
         raise ConfigError(f"{what} must be {words[setting.kind]}, but is `{text}`") from cause
-    if setting.choices and value not in setting.choices:
-        raise ConfigError(f"{what} must be one of {', '.join(map(str, setting.choices))}, but is `{text}`")
-    low, high = setting.at_least, setting.at_most
-    if not isinstance(value, str) and not ((low is None or value >= low) and (high is None or value <= high)):
-        least, most = (None if edge is None else f"{edge:g}" for edge in (low, high))
-        bounds = [f"at {word} {edge}" for word, edge in (("least", least), ("most", most)) if edge is not None]
-        raise ConfigError(f"{what} must be {' and '.join(bounds)}, but is {text}")
-    return value

@@ -21,6 +21,7 @@ from ..core.errors import ConfigError
 from ..core.near import nearest
 
 INCLUDE = "_include_"
+MOST_VALUES = 100_000
 WORDS = (
     ("bool", "tTfF", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")),
     ("int", "-+0123456789", re.compile(r"[-+]?(?:0|[1-9]\d*|0x[\da-fA-F]+)\Z")),
@@ -103,7 +104,9 @@ def load_value(text: str, what: str) -> Any:
     except yaml.YAMLError as cause:
         raise ConfigError(f"{what} cannot be read as YAML: {_problem(cause)}; put the value in quotes") from cause
     try:
-        return made.get_single_data()
+        node = made.get_single_node()
+        _refuse_swelling(node, what)
+        return made.construct_document(node) if node is not None else None
     except yaml.YAMLError as cause:
         raise ConfigError(f"{what} cannot be read as YAML: {_problem(cause)}; put the value in quotes") from cause
     finally:
@@ -179,6 +182,29 @@ def interpolated(document: Document) -> Document:
     return Document(found, document.marks)  # type: ignore[arg-type]
 
 
+def _refuse_swelling(node: yaml.Node | None, what: str) -> None:
+    """Ten anchors, each of ten aliases of the one before, would make ten thousand million values.
+
+    Raises:
+        ConfigError: with all aliases written out there are too many values, or one that holds itself.
+    """
+    sizes: dict[int, int] = {}
+
+    def size(at: yaml.Node) -> int:
+        known = sizes.get(id(at))
+        if known == 0:
+            raise ConfigError(f"{what}: an anchor must not hold an alias of itself")
+        if known is None:
+            sizes[id(at)] = 0
+            pairs = at.value if isinstance(at, yaml.MappingNode) else []
+            inside = at.value if isinstance(at, yaml.SequenceNode) else [part for pair in pairs for part in pair]
+            known = sizes[id(at)] = 1 + sum(map(size, inside))
+        return known
+
+    if node is not None and size(node) > MOST_VALUES:
+        raise ConfigError(f"{what}: a file must hold at most {MOST_VALUES:,} values, its aliases written out")
+
+
 def _parsed(path: Path) -> tuple[dict[str, Any], dict[Keys, Mark]]:
     text = _text(path)
     _refuse_tags(text, str(path))
@@ -188,6 +214,7 @@ def _parsed(path: Path) -> tuple[dict[str, Any], dict[Keys, Mark]]:
         raise ConfigError(f"{path}{_problem(cause, line=True)}") from cause
     try:
         node = made.get_single_node()
+        _refuse_swelling(node, str(path))
         marks = dict(_marks(node, str(path), ())) if node is not None else {}
         values = made.construct_document(node) if node is not None else {}
     except yaml.YAMLError as cause:

@@ -183,6 +183,18 @@ def test_tags_in_a_task_file(tmp_path):
     assert not (tmp_path / "harm").exists()
 
 
+def test_anchors_that_swell_or_hold_themselves(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    for text, said in (
+        ("\n".join(lines), "at most 100,000 values"),
+        ("a: &a [*a]", "must not hold an alias of itself"),
+    ):
+        (tmp_path / "t.yaml").write_text(text)
+        with pytest.raises(OmnilineError, match=said):
+            read_taskfile(tmp_path / "t.yaml")
+
+
 def test_a_run_over_one_percent_of_bad_rows_names_each(tmp_path):
     """Pictures that are cut short, lines that are cut short, columns that are missing, wrong types."""
     lines = []
