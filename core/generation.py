@@ -71,6 +71,7 @@ def generate(
     shadow: Cache | None = None,
     levels: Levels | None = None,
     known: Mapping[int, Sequence[Encoded | None]] | None = None,
+    read: Mapping[int, Sequence[Tensor]] | None = None,
 ) -> list[Answers]:
     """Find the values of a target side for n streams.
 
@@ -86,6 +87,7 @@ def generate(
         shadow: what `prefill` made of the same streams without their source, for decoders with guidance; used up too.
         levels: the network's embeddings of noise levels.
         known: by slot, the source value of each stream of which rows are kept, see `core/known.py`.
+        read: by port, the tokens of each stream's source [n], for decoders that penalise what was read.
 
     Returns:
         One mapping from slot index to answer per stream.
@@ -101,6 +103,7 @@ def generate(
         room=room,
         levels=levels,
         known=known or {},
+        read=read or {},
     )
     machine.check(program)
     return machine.run(program) if streams else []
@@ -119,6 +122,7 @@ class Machine:
         room: Sequence[int] | None,
         levels: Levels | None = None,
         known: Mapping[int, Sequence[Encoded | None]] | None = None,
+        read: Mapping[int, Sequence[Tensor]] | None = None,
     ) -> None:
         self.tape = tape
         self.ports = ports
@@ -126,6 +130,7 @@ class Machine:
         self.keys = keys
         self.levels = levels
         self.known = {slot: known_rows(values, tape.used.device) for slot, values in (known or {}).items()}
+        self.read = {kind: list(tokens) for kind, tokens in (read or {}).items()}
         self.room = None if room is None else torch.as_tensor(room, device=tape.used.device)
         self.answers: list[Answers] = [{} for _ in keys]
         self.marks = Trie([[CONTINUE], [STOP]])
@@ -170,6 +175,10 @@ class Machine:
         scores = [None] * len(counts) if found.log_probability is None else found.log_probability.tolist()
         predicted = found.predicted.cpu()
         for stream in active.nonzero()[:, 0].tolist():
+            if step.kind in self.read and step.slot >= 0:
+                self.read[step.kind][stream] = torch.cat(
+                    [self.read[step.kind][stream], predicted[stream, : counts[stream]]]
+                )
             answer = Answer(
                 predicted={PREDICTED_NAME[step.predicts]: predicted[stream, : counts[stream]]},
                 log_probability=scores[stream],
@@ -190,6 +199,7 @@ class Machine:
             last=last,
             levels=self.levels,
             known=self.known.get(step.slot),
+            read=self.read.get(step.kind, ()),
         )
         found = step.decoder(frontier)
         if not last and self.tape.streams != len(self.keys):

@@ -138,6 +138,8 @@ class Frontier:
         known: rows of the value that are given, of the streams as they stand at first; None when there are none.
         stops: tokens beside `end` that end an answer.
         thoughts: the tokens around a thought that may open an answer; None where none does.
+        read: the tokens of the slot's port that each stream has before it, of the streams as they stand at first; empty
+            when no decoder asks.
     """
 
     def __init__(
@@ -151,6 +153,7 @@ class Frontier:
         last: bool,
         levels: Levels | None = None,
         known: Known | None = None,
+        read: Sequence[Tensor] = (),
     ) -> None:
         self._tape = tape
         self._kind = slot.kind
@@ -166,6 +169,7 @@ class Frontier:
         self.keys = tuple(keys)
         self.last = last
         self.known = known
+        self.read = read
         self._levels = levels
         self._fed = torch.zeros(tape.streams, dtype=torch.long, device=self.device)
 

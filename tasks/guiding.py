@@ -1,4 +1,4 @@
-"""What stands beside a row at predicting: the row without its source, for guidance, and the values it gives in part."""
+"""What stands beside a row at predicting: the row without its source, values given in part, tokens that were read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from ..core.codec import Encoded
 from ..core.errors import ConfigError
 from ..core.example import Example
+from ..core.generation_given import parts_of
+from ..core.generation_program import Decode, Forced, Given, Program, walk_steps
 from ..core.networks import DecoderSearch
 from ..core.plan import Alternative, uses
 
@@ -26,6 +30,36 @@ def negative_of(searches: Collection[DecoderSearch], negative: Negative) -> Nega
     """What the call says, else what a decoder says."""
     told = [getattr(search, "negative", None) for search in searches]
     return negative if negative is not None else next((text for text in told if text is not None), None)
+
+
+def read_tokens(
+    examples: Sequence[Example],
+    given: Sequence[Mapping[int, Given]],
+    program: Program,
+    searches: Collection[DecoderSearch],
+) -> dict[int, list[torch.Tensor]] | None:
+    """The tokens that each stream has before its answer, by port; None when no decoder asks for them.
+
+    Args:
+        examples: the source sides.
+        given: what is forced on each target side, groups apart.
+        program: where that stands.
+        searches: the decoders.
+    """
+    if all(getattr(getattr(search, "rules", None), "repetition_penalty", 1) == 1 for search in searches):
+        return None
+    steps = [step for step in walk_steps(program.steps) if isinstance(step, Forced)]
+    kinds = {step.kind for step in walk_steps(program.steps) if isinstance(step, Decode)}
+    found: dict[int, list[torch.Tensor]] = {kind: [] for kind in kinds}
+    for example, own in zip(examples, given, strict=True):
+        parts = [(piece.kind, piece.encoded) for stream in example.streams for piece in stream.source]
+        for step in steps:
+            value = own[step.key]
+            parts += parts_of(value, step) if isinstance(value, Encoded) else []
+        for kind, rows in found.items():
+            tokens = [torch.as_tensor(e.tensors["tokens"]) for k, e in parts if k == kind and "tokens" in e.tensors]
+            rows.append(torch.cat([torch.zeros(0, dtype=torch.long), *tokens]))
+    return found
 
 
 def shadow_examples(

@@ -12,7 +12,7 @@ from ..core.codec import Mode
 from ..core.conversing import continues
 from ..core.encoding import RowEncoder, SlotReader
 from ..core.errors import ConfigError, DataError
-from ..core.example import Example, RowId, rows_within
+from ..core.example import Example, RowId
 from ..core.generation import Answer, Answers, generate
 from ..core.generation_program import Decode, Forced, Given, Program, make_program
 from ..core.leading import leaders_of
@@ -20,14 +20,15 @@ from ..core.model import pool
 from ..core.networks import Cache
 from ..core.outputs import Output, Writer
 from ..core.packing import pack
-from ..core.plan import Branch, Prompt, Repeat, SlotPlan, Step, uses, walk
+from ..core.plan import Repeat, SlotPlan, uses, walk
 from ..core.port import Port
 from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
 from .binding import note_place
-from .forcing import ALL, answer_room, continued, continued_step, forced, forced_step, opened, opening, rows_of
-from .guiding import Negative, is_guided, known_values, negative_of, shadow_examples
+from .forcing import answer_room, continued, continued_step, forced, forced_step, opened, opening, rows_of
+from .guiding import Negative, is_guided, known_values, negative_of, read_tokens, shadow_examples
 from .ledger import Failure
+from .limits import first_branches, limits_of
 from .searching import make_searches
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ class Predictor:
             shadow=self._shadow(examples, [rows[n] for n in numbers]),
             levels=network.levels,
             known=known_values(examples, self.wording),
+            read=read_tokens(examples, [self.given[n] for n in numbers], self.program, self.searches.values()),
         )
         return [self._output(answers, rows[n]) for answers, n in zip(found, numbers, strict=True)]
 
@@ -256,9 +258,17 @@ class Predictor:
         needed = [self.slots[index] for index in uses(first_branches(self.wording.target))]
         found = [reader.slot for reader in needed if not reader.slot.given]
         self.searches = make_searches(
-            self.wording, found, self.model.catalog, decoder=self.decoder, settings=self.settings
+            self.wording,
+            found,
+            self.model.catalog,
+            decoder=self.decoder,
+            settings=self.settings,
+            sampling=self.model.sampling,
+            text=self.reader.plan.text,
         )
-        limits = self._limits(needed)
+        limits = limits_of(
+            self.reader, needed, self.wording, most_tokens=self.most_tokens, backbone=self.model.backbone_name
+        )
         for reader in needed:
             slot = reader.slot
             if slot.given:
@@ -269,32 +279,6 @@ class Predictor:
                 limits[slot.index] = answer_room(limits[slot.index], self.most_tokens)
             steps[slot.index] = continued_step(self._decode(slot, reader, limits[slot.index]), reader)
         return make_program(self.wording.target, steps, prompt_kind=self.reader.prompts.kind)
-
-    def _limits(self, readers: Sequence[SlotReader]) -> dict[int, int]:
-        """The most tokens of each slot that is found, so that all of them, groups once, fit the context.
-
-        Raises:
-            ConfigError: what cannot be cut alone does not fit.
-        """
-        wants = {r.slot.index: ALL if continues(r.codec) else self.most_tokens for r in readers}
-        limits = {r.slot.index: r.slot.budget.most or wants[r.slot.index] for r in readers}
-        room = self.reader.target_room(self.reader.wordings[0])
-        if room is None:
-            return limits
-        soft = [r.slot.index for r in readers if r.cuttable and r.trie < 0 and not r.slot.given]
-        tries = {r.slot.index: self.reader.tries[r.trie].depth for r in readers if r.trie >= 0}
-        given = {r.slot.index: 0 for r in readers if r.slot.given and r.slot.budget.most is None}
-        fixed = sum((limits | tries | given)[i] for i in limits if i not in soft)
-        steps = list(walk(first_branches(self.wording.target)))
-        fixed += sum(self.reader.prompt_rows(step.text) for step in steps if isinstance(step, Prompt))
-        fixed += 1 + 2 * sum(isinstance(step, Repeat) for step in steps)
-        shares = rows_within([limits[i] for i in soft], room - fixed)
-        if fixed > room or min(shares, default=1) < 1:
-            raise ConfigError(
-                f"the target needs at least {fixed + len(soft):,} tokens ({fixed:,} of them cannot be cut), but the "
-                f"context of `{self.model.backbone_name}` leaves {room:,}"
-            )
-        return limits | dict(zip(soft, shares, strict=True))
 
     def _decode(self, slot: SlotPlan, reader: SlotReader, limit: int) -> Decode:
         if slot.closed_set == ():
@@ -326,11 +310,6 @@ class Predictor:
                 limit = total - answer_room(total, self.most_tokens)
                 given[reader.slot.index] = opening(row, reader, depth=self._depth(reader), limit=limit)
         return given
-
-
-def first_branches(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The steps that are predicted: of a ranking the preferred branch."""
-    return tuple(s for step in steps for s in (step.branches[0] if isinstance(step, Branch) else (step,)))
 
 
 def _each(answer: Any, change: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..core.catalog import Catalog
@@ -12,6 +14,9 @@ from ..core.parts import adapter_of, declared, working_half
 from ..core.plan import Alternative, Part, SlotPlan
 from ..core.settings import settings_of
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+NAMED = re.compile(r",\s*decoder\s*=")
+
 
 def make_searches(
     wording: Alternative,
@@ -20,6 +25,8 @@ def make_searches(
     *,
     decoder: str | None = None,
     settings: Mapping[str, Any],
+    sampling: Mapping[str, Any] = NOTHING,
+    text: str = "",
 ) -> dict[int, DecoderSearch]:
     """The decoder of each slot that is found, by the slot's index.
 
@@ -30,11 +37,14 @@ def make_searches(
         decoder: a decoder's name for all of them, instead of those of the plan.
         settings: of the decoders; each takes those that it knows. One that is None (`schedule`) is that of the slot's
             loss, if the loss has it.
+        sampling: settings that a checkpoint brings, where the user writes none: `do_sample` makes slots sample that
+            would search greedily.
+        text: the instruction, as the plan writes it, which says whether a slot names its decoder.
 
     Raises:
         ConfigError: no decoder knows a setting, or a slot has none.
     """
-    parts = {slot.index: _part(slot, catalog, decoder, settings) for slot in slots}
+    parts = {slot.index: _part(slot, catalog, decoder, settings, _brought(slot, sampling, text)) for slot in slots}
     known = {name for part in parts.values() for name in part.options()}
     unknown = [name for name in settings if name not in known]
     if unknown and parts:
@@ -47,16 +57,29 @@ def make_searches(
     return {index: _made(part, losses.get(index), catalog) for index, part in parts.items()}
 
 
-def _part(slot: SlotPlan, catalog: Catalog, decoder: str | None, settings: Mapping[str, Any]) -> Part:
+def _brought(slot: SlotPlan, sampling: Mapping[str, Any], text: str) -> Mapping[str, Any]:
+    """What a checkpoint says of a slot: nothing of one that names its decoder, has few members, or is no text."""
+    named = NAMED.search(text[slot.span.start : slot.span.end])
+    return NOTHING if named or slot.closed_set is not None or slot.predicts != "tokens" else sampling
+
+
+def _part(
+    slot: SlotPlan, catalog: Catalog, decoder: str | None, settings: Mapping[str, Any], brought: Mapping[str, Any]
+) -> Part:
     part = slot.decoder
     name = decoder or (part.name if part else adapter_of(slot, catalog).default_decoder())
+    if decoder is None and name == "greedy" and brought.get("do_sample"):
+        name = "sample"
     if name is None:
         raise ConfigError(f"slot `{slot.name}` has no decoder: write `decoder=` in the slot")
     declaration = catalog.decoder(name)
     known = settings_of(declaration)
-    base = part.options() if part and part.name == name else {}
-    own = {key: value for key, value in settings.items() if key in known}
-    return Part("decoder", name, tuple(declaration(**{**base, **own}).settings().items()))
+    base: dict[str, Any] = {}
+    if part is not None and part.name in ("greedy", name):  # what the slot says of its answers holds for both
+        plain = settings_of(catalog.decoder(part.name))
+        base = {key: value for key, value in part.options().items() if key in known and value != plain[key].default}
+    own = {key: value for key, value in {**brought, **base, **settings}.items() if key in known}
+    return Part("decoder", name, tuple(declaration(**own).settings().items()))
 
 
 def _made(part: Part, loss: Part | None, catalog: Catalog) -> DecoderSearch:

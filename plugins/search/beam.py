@@ -7,7 +7,7 @@ no running beam can still win, or by `early_stop` when as many answers as beams 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from ...core.generation_frontier import Frontier
 from ...core.networks import Found
 from .greedy import choose_class, likeliest
 from .lanes import NEVER, Lanes, Step, top
+from .rules import Rules
 
 
 class Beam:
@@ -27,20 +28,19 @@ class Beam:
         beams: int = 5,
         length_penalty: float = 1.0,
         early_stop: bool = True,
-        min_length: int = 0,
-        no_repeat_ngram: int = 0,
+        **rules: Any,
     ) -> None:
+        """`rules` are those of `Rules`."""
         self.beams = beams
         self.length_penalty = length_penalty
         self.early_stop = early_stop
-        self.min_length = min_length
-        self.no_repeat_ngram = no_repeat_ngram
+        self.rules = Rules(**rules)
 
     def __call__(self, frontier: Frontier) -> Found:
         """See `DecoderSearch`."""
         if frontier.predicts == "class":
             return choose_class(frontier, likeliest)
-        lanes = Lanes(frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram)
+        lanes = Lanes(frontier, self.rules)
         return Search(lanes, self).run()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from ...core.generation_frontier import Frontier
 from ...core.networks import Found
 from .lanes import Lanes, Options, guided, log_sum_exp, peak
+from .rules import Rules
 from .thinking import Budget
 
 Choose = Callable[[Options, Tensor, int], Tensor]
@@ -22,14 +24,13 @@ class Greedy:
     def __init__(
         self,
         *,
-        min_length: int = 0,
-        no_repeat_ngram: int = 0,
         guidance: float = 1.0,
         negative: str | None = None,
         thinking_budget: int | None = None,
+        **rules: Any,
     ) -> None:
-        self.min_length = min_length
-        self.no_repeat_ngram = no_repeat_ngram
+        """`rules` are those of `Rules`."""
+        self.rules = Rules(guidance=guidance, **rules)
         self.thinking_budget = thinking_budget
         self.guidance, self.negative = guidance, negative
 
@@ -39,10 +40,7 @@ class Greedy:
             return roll_values(frontier)
         if frontier.predicts == "class":
             return choose_class(frontier, likeliest, guidance=self.guidance)
-        lanes = Lanes(
-            frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram, guidance=self.guidance
-        )
-        return choose_tokens(lanes, likeliest, budget=budget_of(frontier, self.thinking_budget))
+        return choose_tokens(Lanes(frontier, self.rules), likeliest, budget=budget_of(frontier, self.thinking_budget))
 
 
 def budget_of(frontier: Frontier, most: int | None) -> Budget | None:
@@ -81,7 +79,7 @@ def choose_tokens(lanes: Lanes, choose: Choose, *, budget: Budget | None = None)
         columns = choose(options, home, lanes.length)
         rows = torch.arange(len(lanes), device=frontier.device)
         step = lanes.step(options, rows, columns)
-        score[home] += torch.where(alive, options.logits[rows, columns] - options.norm, 0.0)
+        score[home] += torch.where(alive, options.log_probability(rows, columns), 0.0)
         lengths[home] += alive
         answers[home, lanes.length] = step.tokens
         lanes.extend(step)

@@ -18,6 +18,7 @@ from ...core.generation_frontier import Frontier
 from ...core.port import Head
 from ...core.trie import Trie
 from .output_layer import OutputLayer
+from .rules import Penalties, Rules
 
 NEVER = float("-inf")
 BLOCK = 256
@@ -31,13 +32,19 @@ class Options(NamedTuple):
 
     `logits` [m, C] of the columns, -inf for banned ones; `norm` [m] turns them into log-probabilities by subtraction;
     `edges` [m, C] are the trie's edges behind the columns, None when a column is a token; `first` is the token of
-    column 0 then.
+    column 0 then. `plain` are the logits of the model alone, where penalties changed them.
     """
 
     logits: Tensor
     norm: Tensor
     edges: Tensor | None = None
     first: int = 0
+    plain: Tensor | None = None
+
+    def log_probability(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Of the columns [m] of all lanes `rows` [m], under the model alone."""
+        logits = self.logits if self.plain is None else self.plain
+        return logits[rows, columns] - self.norm
 
 
 class Step(NamedTuple):
@@ -53,26 +60,21 @@ class Lanes:
 
     Args:
         frontier: the slot; lane i is stream i, further streams of the frontier wait.
-        min_length: tokens before the end mark is allowed.
-        no_repeat_ngram: size of token runs that may not come twice; 0 for off. A closed set overrules both.
-        guidance: weight of the source against none, see `guided`.
+        rules: what answers keep to; a closed set overrules all but guidance.
 
     Raises:
         ConfigError: the slot predicts something else than tokens.
     """
 
-    def __init__(
-        self, frontier: Frontier, *, min_length: int = 0, no_repeat_ngram: int = 0, guidance: float = 1.0
-    ) -> None:
+    def __init__(self, frontier: Frontier, rules: Rules) -> None:
         if frontier.predicts != "tokens":
             raise ConfigError(
                 f"slot `{frontier.name}`: this decoder needs an adapter that predicts tokens, but its adapter predicts "
                 f"{frontier.predicts}; write decoder=greedy"
             )
         self.frontier = frontier
-        self.min_length = min_length
-        self.no_repeat_ngram = no_repeat_ngram
-        self.guidance = guidance
+        self.rules = rules
+        self.penalties: Penalties | None = None
         self.closed = None if frontier.trie is None else ClosedColumns(frontier, frontier.trie)
         self.output = OutputLayer(frontier.port)
         self.most = frontier.limit if frontier.trie is None else frontier.trie.depth
@@ -86,18 +88,26 @@ class Lanes:
     def options(self) -> Options:
         """What may follow each lane."""
         made = self.output if self.closed is None else self.closed.logits
-        logits = guided(self.frontier, made, self.guidance, lanes=len(self))
+        logits = guided(self.frontier, made, self.rules.guidance, lanes=len(self))
         if self.closed is not None:
             return self.closed.options(logits, self.nodes)
-        norm = log_sum_exp(logits)
-        end = self.frontier.end
+        return self._ruled(logits, log_sum_exp(logits))
+
+    def _ruled(self, logits: Tensor, norm: Tensor) -> Options:
+        """The columns of a whole vocabulary, of which some are banned."""
+        end, rules = self.frontier.end, self.rules
         if end is not None and self.length == self.most - 1:
             return Options(logits[:, end : end + 1], norm, first=end)
-        if end is not None and self.length < self.min_length:
+        plain = None
+        if rules.penalises:
+            if self.penalties is None:
+                self.penalties = Penalties(self.frontier, rules, logits.shape[1])
+            plain, logits = logits, self.penalties.apply(logits)
+        if end is not None and self.length < rules.min_length:
             logits[:, [end, *self.frontier.stops]] = NEVER
-        if 0 < self.no_repeat_ngram <= self.length:
-            ban_repeats(logits, self.tokens[:, : self.length], self.no_repeat_ngram, keep=end)
-        return Options(logits, norm)
+        if 0 < rules.no_repeat_ngram <= self.length:
+            ban_repeats(logits, self.tokens[:, : self.length], rules.no_repeat_ngram, keep=end)
+        return Options(logits, norm, plain=plain)
 
     def step(self, options: Options, rows: Tensor, columns: Tensor) -> Step:
         """What choosing `columns` [m] after the lanes `rows` [m] means."""
@@ -119,6 +129,8 @@ class Lanes:
             self.tokens = self.tokens.index_select(0, rows)
         self.tokens[:, self.length] = step.tokens
         self.length += 1
+        if self.penalties is not None:
+            self.penalties.saw(step.tokens)
         if step.nodes is not None:
             self.nodes = step.nodes
 
@@ -126,6 +138,8 @@ class Lanes:
         """Drop all lanes but these."""
         self.tokens = self.tokens.index_select(0, rows)
         self.nodes = self.nodes.index_select(0, rows)
+        if self.penalties is not None:
+            self.penalties.keep(rows)
 
     def without_end(self, lengths: Tensor) -> Tensor:
         """Token counts of answers of these lengths, end marks not counted."""

@@ -9,14 +9,25 @@ from ...core.settings import setting
 from ..hookspecs import hookimpl
 
 
-class Greedy(Decoder):
-    """The likeliest token at each step; the likeliest class; values as they are predicted."""
-
-    build = "omniline.plugins.search.greedy:Greedy"
-    needs = ("tokens", "class", "values")
+class Lengths(Decoder):
+    """What all searches over tokens can be told."""
 
     min_length: int = setting(0, at_least=0, help="tokens before the end mark is allowed")
     no_repeat_ngram: int = setting(0, at_least=0, at_most=64, help="no run of so many tokens twice; 0 for off")
+
+
+class Steered(Lengths):
+    """What greedy search and sampling can be told besides."""
+
+    repetition_penalty: float = setting(
+        1.0, at_least=0.01, at_most=100.0, help="above 1 tokens that were read or written become less likely"
+    )
+    presence_penalty: float = setting(
+        0.0, at_least=-100.0, at_most=100.0, help="taken from the logit of each token that was written"
+    )
+    frequency_penalty: float = setting(
+        0.0, at_least=-100.0, at_most=100.0, help="taken from the logit of a token as often as it was written"
+    )
     guidance: float = setting(
         1.0, at_least=0.0, at_most=100.0, help="weight of the source against no source; train with `drop`"
     )
@@ -26,7 +37,14 @@ class Greedy(Decoder):
     )
 
 
-class Sample(Decoder):
+class Greedy(Steered):
+    """The likeliest token at each step; the likeliest class; values as they are predicted."""
+
+    build = "omniline.plugins.search.greedy:Greedy"
+    needs = ("tokens", "class", "values")
+
+
+class Sample(Steered):
     """A draw from the model's distribution, a pure function of the seed."""
 
     build = "omniline.plugins.search.sample:Sample"
@@ -35,19 +53,13 @@ class Sample(Decoder):
     temperature: float = setting(1.0, at_least=0.01, at_most=100.0, help="below 1 sharper, above 1 flatter")
     top_k: int = setting(0, at_least=0, help="draw among the k likeliest tokens; 0 for all")
     top_p: float = setting(1.0, at_least=0.001, at_most=1.0, help="draw among the fewest tokens of this probability")
+    min_p: float = setting(
+        0.0, at_least=0.0, at_most=1.0, help="draw among tokens at least this times as likely as the likeliest"
+    )
     seed: int = setting(0, at_least=0, help="of the draws")
-    min_length: int = setting(0, at_least=0, help="tokens before the end mark is allowed")
-    no_repeat_ngram: int = setting(0, at_least=0, at_most=64, help="no run of so many tokens twice; 0 for off")
-    guidance: float = setting(
-        1.0, at_least=0.0, at_most=100.0, help="weight of the source against no source; train with `drop`"
-    )
-    negative: str | None = setting(None, help="text in place of the source's, to lead away from; needs `guidance`")
-    thinking_budget: int | None = setting(
-        None, at_least=0, help="tokens in which a thought that opens an answer must end; else it is broken off"
-    )
 
 
-class Beam(Decoder):
+class Beam(Lengths):
     """The best of several answers that are kept at each step."""
 
     build = "omniline.plugins.search.beam:Beam"
@@ -58,8 +70,6 @@ class Beam(Decoder):
         1.0, at_least=0.0, at_most=10.0, help="an answer's score is its log-probability over its length to this power"
     )
     early_stop: bool = setting(True, help="stop when as many answers as beams have ended")
-    min_length: int = setting(0, at_least=0, help="tokens before the end mark is allowed")
-    no_repeat_ngram: int = setting(0, at_least=0, at_most=64, help="no run of so many tokens twice; 0 for off")
 
 
 class ClosedSet(Decoder):

@@ -1,7 +1,8 @@
-"""Sampling: temperature, then the k likeliest, then the fewest that hold the probability p."""
+"""Sampling: temperature, then the k likeliest, the fewest that hold the probability p, and the likely enough."""
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...core.networks import Found
 from ...core.seeding import mix
 from .greedy import budget_of, choose_class, choose_tokens
 from .lanes import NEVER, Lanes, Options, top
+from .rules import Rules
 
 Seeds = np.ndarray[Any, np.dtype[np.uint64]]
 FIRST_LOOK = 256
@@ -33,19 +35,20 @@ class Sample:
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
+        min_p: float = 0.0,
         seed: int = 0,
-        min_length: int = 0,
-        no_repeat_ngram: int = 0,
         guidance: float = 1.0,
         negative: str | None = None,
         thinking_budget: int | None = None,
+        **rules: Any,
     ) -> None:
+        """`rules` are those of `Rules`."""
         self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p
+        self.min_p = min_p
         self.seed = seed
-        self.min_length = min_length
-        self.no_repeat_ngram = no_repeat_ngram
+        self.rules = Rules(guidance=guidance, **rules)
         self.thinking_budget = thinking_budget
         self.guidance, self.negative = guidance, negative
 
@@ -54,16 +57,30 @@ class Sample:
         draw = partial(self._draw, np.array([mix(self.seed, key) for key in frontier.keys], dtype=np.uint64))
         if frontier.predicts == "class":
             return choose_class(frontier, draw, guidance=self.guidance)
-        lanes = Lanes(
-            frontier, min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram, guidance=self.guidance
-        )
-        return choose_tokens(lanes, draw, budget=budget_of(frontier, self.thinking_budget))
+        return choose_tokens(Lanes(frontier, self.rules), draw, budget=budget_of(frontier, self.thinking_budget))
 
     def _draw(self, seeds: Seeds, options: Options, streams: Tensor, step: int) -> Tensor:
         chance = torch.from_numpy(uniform(seeds[streams.cpu().numpy()], step)).to(options.logits.device)
-        logits, columns = nucleus(options.logits / self.temperature, top_k=self.top_k, top_p=self.top_p)
+        logits, columns = self.kept(options.logits)
         place = pick(logits, chance)
         return place if columns is None else columns.gather(1, place[:, None])[:, 0]
+
+    def kept(self, logits: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The columns to draw among, as logits and columns (see `nucleus`): by the settings in turn."""
+        found, columns = nucleus(logits / self.temperature, top_k=self.top_k, top_p=self.top_p)
+        return likely(found, self.min_p), columns
+
+
+def likely(logits: Tensor, min_p: float) -> Tensor:
+    """Logits [m, k] of the columns at least `min_p` times as likely as the likeliest (Nguyen et al., 2024), -inf for
+    others.
+
+    >>> likely(torch.tensor([[0.0, -1.0, -3.0]]), 0.1).tolist()
+    [[0.0, -1.0, -inf]]
+    """
+    if min_p <= 0:
+        return logits
+    return logits.masked_fill(logits < logits.amax(1, keepdim=True) + math.log(min_p), NEVER)
 
 
 def nucleus(logits: Tensor, *, top_k: int, top_p: float) -> tuple[Tensor, Tensor | None]:

@@ -5,6 +5,8 @@ import torch
 
 import omniline as ol
 from omniline.core.errors import ConfigError, DataError
+from omniline.tasks.guiding import read_tokens
+from omniline.tasks.predicting import Predictor
 
 KINDS = ("text", "closed set", "category", "group", "nested", "optional", "given", "two outputs", "ranking", "image")
 
@@ -146,3 +148,46 @@ def test_predicting_leaves_the_mode_and_the_weights_alone(small, model):
     assert model.network.training
     model.network.eval()
     assert all(torch.equal(value, model.network.state_dict()[name]) for name, value in before.items())
+
+
+@pytest.fixture
+def sampled(model):
+    """The model as a checkpoint that asks for sampling would be."""
+    model.sampling = {"do_sample": True, "temperature": 2.5, "top_k": 40}
+    yield model
+    model.sampling = {}
+
+
+def test_a_checkpoint_s_sampling_stands_where_nothing_is_written(small, sampled):
+    line, rows = small.LINES["text"], small.rows(5)
+    told = {"decoder": "sample", "temperature": 2.5, "top_k": 40, "most_tokens": 6}
+    words = [out.word for out in sampled.predict(line, rows, most_tokens=6)]
+    sharp = [out.word for out in sampled.predict(line, rows, most_tokens=6, top_k=1)]
+    sampled.sampling = {}
+    greedy = [out.word for out in sampled.predict(line, rows, most_tokens=6)]
+    assert words == [out.word for out in sampled.predict(line, rows, **told)] != greedy
+    assert sharp == greedy
+    named = line.replace("max_length=6", "max_length=6,decoder=greedy")
+    sampled.sampling = {"do_sample": True, "temperature": 50.0}
+    assert greedy == [out.word for out in sampled.predict(named, rows, most_tokens=6)]
+    assert greedy == [out.word for out in sampled.predict(line, rows, most_tokens=6, decoder="greedy")]
+    assert sampled.predict(small.LINES["closed set"], rows[0]).word in small.WORDS
+
+
+def test_penalties_reach_what_was_read(small, model):
+    rows = small.rows(4)
+    line = "say [TEXT:text] -> so: [TEXT:word,max_length=20]"
+    predictor = Predictor(model, model._reader("predict", model.plan(line)), repetition_penalty=1.5)
+    read = []
+    examples = [predictor._example(row, n) for n, row in enumerate(rows)]
+    given = [predictor._given(row) for row in rows]
+    found = read_tokens(examples, given, predictor.program, predictor.searches.values())
+    for tokens, row in zip(next(iter(found.values())), rows, strict=True):
+        read.append(model.tokenizer.decode(tokens.tolist()))
+        assert row["text"] in read[-1] and "so:" in read[-1]
+    plain = model.predict(line, rows, min_length=18)
+    steered = model.predict(line, rows, min_length=18, repetition_penalty=40.0)
+    for text, one, other in zip(read, plain, steered, strict=True):
+        seen = set(model.tokenizer.encode(text))
+        assert seen & set(model.tokenizer.encode(one.word)) or one.word != other.word
+        assert not seen & set(model.tokenizer.encode(other.word)[:9])
