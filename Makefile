@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TYPING := build/typing
 
-.PHONY: demo test format lint types docs bench gallery generalist clean
+.PHONY: demo test format lint types docs fuzz bench gallery generalist clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml constraints.txt
@@ -36,6 +36,9 @@ types: $(READY)  ## mypy, strict
 
 docs: $(READY)  ## run every code block of the docs and every docstring's example
 	$(PY) -m pytest $(wildcard tests/docs) tests/house/test_doctests.py
+
+fuzz: $(READY)  ## changed bytes for all that reads, ten minutes; ONLY=bundle picks some, MINUTES=60 goes on for longer
+	cd tests && $(CURDIR)/$(PY) -m fuzz $(ONLY) --minutes $(or $(MINUTES),10)
 
 bench: $(READY)  ## measure speed and memory, write docs/performance.md; ONLY=compile,start picks sections
 	cd tests && $(CURDIR)/$(PY) -m bench $(ONLY)
