@@ -48,11 +48,12 @@ class QwenAudioCodec:
         bands: int = 128,
         max_seconds: float = 300.0,
         sampling: Literal["start", "clip"] = "start",
+        silent: Literal["error", "keep"] = "keep",
         **tower: Value,
     ) -> None:
         """`tower` are the settings of the port alone."""
         self.bands = bands
-        self.excerpt = Excerpt(rate=RATE, max_seconds=max_seconds, sampling=sampling)
+        self.excerpt = Excerpt(rate=RATE, max_seconds=max_seconds, sampling=sampling, silent=silent)
 
     def measure(self, raw: Any, reading: Reading) -> int:
         """The tokens by the sound's header.

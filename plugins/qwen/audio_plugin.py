@@ -27,6 +27,9 @@ class QwenAudio(Adapter):
     sampling: Literal["start", "clip"] = setting(
         "start", data_only=True, help="which piece of a longer sound: its start, or a random one (the middle one)"
     )
+    silent: Literal["error", "keep"] = setting(
+        "keep", data_only=True, help="what a sound is of which nothing is heard: a sound, or a mistake in the data"
+    )
     channels: int = setting(1280, at_least=4, help="size of a row inside the tower")
     heads: int = setting(20, at_least=1, help="attention heads of the tower")
     ffn: int = setting(5120, at_least=1, help="inner size of the tower's feed-forward blocks")

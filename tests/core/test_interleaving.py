@@ -138,7 +138,7 @@ def test_an_absent_sound_leaves_the_clip_alone(laid):
 
 
 def test_a_group_pairs_within_each_repetition(laid):
-    rows = {"clip": [clip(), clip(1)], "sound": [np.zeros(16000, np.float32)] * 2}
+    rows = {"clip": [clip(), clip(1)], "sound": [np.sin(np.arange(16000) / 9).astype(np.float32)] * 2}
     example, reader, model = laid(f"( {VIDEO} {AUDIO} )* what? -> [TEXT:word]", **rows)
     one = "<v> <a> video1 audio2 video4 </a> </v>".replace("video1 audio2 video4", "video2 audio2 video2 video1")
     assert spelt(example, model) == f"{one} {one}  what"

@@ -89,6 +89,12 @@ def test_silence_is_minus_one_and_a_half():
     assert (encoded.tensors["frames"] == -1.5).all()
 
 
+def test_silence_is_an_error_where_it_is_asked_to_be():
+    codec = QwenAudioCodec(bands=BANDS, silent="error")
+    with pytest.raises(ValueError, match="a sound must be heard, but all samples"):
+        codec.encode((np.zeros(RATE, np.float32), RATE), Reading())
+
+
 def test_places_are_times():
     """A token's time gives its number and its piece of two seconds whatever float32 does to it."""
     grid = QwenAudioCodec(bands=BANDS).encode((np.zeros(300 * RATE, np.float32), RATE), Reading()).grid
