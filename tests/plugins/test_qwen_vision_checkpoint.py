@@ -186,7 +186,7 @@ def test_what_a_folder_does_not_say_is_as_transformers_has_it(both, tmp_path):
     for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
         (out / name).unlink(missing_ok=True)
     image, video = (
-        dict(part.split("=") for part in s.split(";")[1:]) for s in ol.load(out).backbone.settings()["brings"]
+        dict(part.split("=") for part in s.split(";")[1:]) for s in ol.load(out).backbone.settings()["brings"][:2]
     )
     assert image["normalise"] == video["normalise"] == "clip"
     assert "min_pixels" not in image and "max_pixels" not in video
