@@ -29,7 +29,6 @@ def test_ten_modalities_and_their_adapters():
         *("text", "image", "timm", "image_codes", "video", "audio"),
         *("phone", "motion", "box", "struct", "category", "chat", "box_text"),
         *("timm_video", "video_codes", "box_values"),
-        *("qwen_image", "qwen_video", "qwen_audio"),
     }
     assert {m for m in CATALOG.names("modalities") if CATALOG.modality(m).timed} == {"AUDIO", "VIDEO", "MOTION"}
 
