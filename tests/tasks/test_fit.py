@@ -123,8 +123,10 @@ def test_an_epoch_is_one_pass_over_the_rows(small):
     rows = [{"text": "x", "word": "y"}] * 700
     data = ol.DataModule(ol.Task("t", "[TEXT:text] -> [TEXT:word]", train=rows), model=None, batch_rows=10)
     data.model = small.build(list(data.mixture))
-    assert len(data.train_dataloader()) == pytest.approx(70, abs=2)
-    assert data.state_dict() == {"window": 0, "step": 0, "began": 0, "drawn": [], "cut": [], "ranks": 1, "seed": 0}
+    assert len(data.train_dataloader()) == 70
+    state = data.state_dict()
+    assert state.pop("made")["rows"] == {"t": 700}
+    assert state == {"window": 0, "step": 0, "began": 0, "drawn": [], "cut": [], "seed": 0}
 
 
 def failure(row, cause="broken", task="t"):
@@ -168,7 +170,8 @@ def test_progress_of_another_rank_is_silent(small, capfd):
     bar = Progress(every=0.0)
     bar.disable()
     ol.fit(small.task("text"), backbone=SMALL, max_steps=1, callbacks=[bar], limit_val_batches=0)
-    assert capfd.readouterr().err == ""
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("restorable: exactly")
 
 
 PUBLIC = [
