@@ -17,8 +17,9 @@ from .value import Motion, blank, frames_at
 ROOTS = ("root", "root_positions", "root_position", "translation", "trans", "position")
 TURNS = ("rotations", "local_rotations", "joint_rotations", "quaternions", "poses")
 MOST_UNPACKED = 200
-LONGEST_PATH = 4096
 """How many times its own size (or a megabyte) an .npz file may grow; more is a bomb."""
+LONGEST_PATH = 4096
+"""Characters of a path; a longer text is none."""
 ASKEW = 0.05
 """How far a rotation matrix may be from one."""
 

@@ -204,3 +204,12 @@ def test_a_sliding_window_is_the_context(folders):
     assert model.backbone.context() == 64
     with pytest.raises(ValueError, match="at most 64 tokens together, but have 65"):
         logits(model, [[1] * 65])
+
+
+def test_a_folder_that_holds_something_is_left_alone(folders, tmp_path):
+    folder, _ = folders("qwen2")
+    out = ol.load(folder).save(tmp_path / "out", format="hf")
+    (out / "README.md").write_text("mine")
+    with pytest.raises(BundleError, match="is not empty: save to a new folder"):
+        ol.load(folder).save(out, format="hf")
+    assert (out / "README.md").read_text() == "mine"
