@@ -47,7 +47,7 @@ def rows():
 @pytest.fixture(scope="module", params=BACKBONES)
 def trained(request):
     tasks = [ol.Task("talk", LINE, train=rows() * 4, valid=rows()), ol.Task("read", READ, train=rows() * 4)]
-    return ol.fit(tasks, backbone=BACKBONES[request.param], max_steps=140, **QUIET), tasks
+    return ol.fit(tasks, backbone=BACKBONES[request.param], max_steps=220, **QUIET), tasks
 
 
 def test_answers_that_were_learnt(trained, tmp_path):

@@ -47,7 +47,12 @@ def page(gallery, tmp_path):
 
 
 def motion(path):
-    Path(path).write_text("HIERARCHY")
+    """A film of forty large frames as a GIF, or the text of a BVH file."""
+    if Path(path).suffix == ".bvh":
+        Path(path).write_text("HIERARCHY")
+        return
+    films = [Image.new("RGB", (400, 300), (6 * i, 0, 0)) for i in range(40)]
+    films[0].save(path, save_all=True, append_images=films[1:], duration=50)
 
 
 def files(page):
@@ -72,6 +77,8 @@ def test_sounds_clips_and_motions(page):
     clip = SimpleNamespace(frames=np.random.default_rng(0).integers(0, 255, (30, 8, 8, 3), dtype=np.uint8), fps=10)
     assert page.cell(clip, "VIDEO").endswith("30 frames, 3.0 s")
     assert "x-4.bvh" in page.cell(SimpleNamespace(save=motion), "MOTION")
+    with Image.open(page.folder / "x-4.gif") as film:
+        assert film.n_frames <= 24 and max(film.size) <= 160  # written again, small
     assert "5 frames" in page.cell(np.zeros((5, 16, 16, 3), np.uint8), "VIDEO")
     assert "x-6.wav" in page.cell({"array": np.zeros(1600, np.float32), "sampling_rate": 16000}, "AUDIO")
     assert {path.suffix for path in page.folder.iterdir()} == {".wav", ".png", ".gif", ".bvh"}
