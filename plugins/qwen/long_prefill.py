@@ -139,7 +139,9 @@ def prefill_in_pieces(network: DecoderNetwork, x: Tensor, layout: Layout, places
     """
     memory = empty_memory(network, x)
     for spans in pieces_of(layout.joined, network.long.piece):
-        read_piece(network, x, layout, places, PieceReader(network.long, memory, network.sparse_budgets, spans))
+        read_piece(
+            network, x, layout, places, network.piece_reader(network.long, memory, network.sparse_budgets, spans)
+        )
     return memory
 
 

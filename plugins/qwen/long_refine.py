@@ -7,18 +7,19 @@ its threshold; 0.9 is ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .long_prefill import Keys, PieceReader, chosen_by, dense, empty_memory, pieces_of, read_piece
+from .long_prefill import Keys, PieceReader, chosen_by, dense
 from .long_sparse import Sparse, attend_sparse
 
 if TYPE_CHECKING:
-    from ...core.layout import Layout
     from .network import DecoderNetwork
 
 
@@ -29,12 +30,10 @@ class RefiningReader(PieceReader):
     Attributes:
         threshold: the share of attention that each head must keep.
         growth: factor of a budget that is too small.
-        recalls: for each layer the shares that heads kept in the last piece beyond the dense length [heads].
     """
 
     threshold: float = 0.9
     growth: float = 1.5
-    recalls: dict[int, Tensor] = field(default_factory=dict)
 
     def stream(self, seen: Keys) -> Tensor:
         """Outputs [rows, heads, size] of the rows of one stream."""
@@ -43,12 +42,10 @@ class RefiningReader(PieceReader):
         if len(seen.k) <= sparse.beyond:
             return dense(seen, self.long).out
         whole = dense(seen, self.long).log_sum
-        heads = [self._head(seen, sparse, head, whole[:, head]) for head in range(whole.shape[1])]
-        self.recalls[self.layer] = torch.tensor([kept for _, kept in heads])
-        return torch.stack([out for out, _ in heads], 1)
+        return torch.stack([self._head(seen, sparse, head, whole[:, head]) for head in range(whole.shape[1])], 1)
 
-    def _head(self, seen: Keys, sparse: Sparse, head: int, whole: Tensor) -> tuple[Tensor, float]:
-        """One head's outputs [rows, size], and the share of attention that it keeps."""
+    def _head(self, seen: Keys, sparse: Sparse, head: int, whole: Tensor) -> Tensor:
+        """One head's outputs [rows, size], with budgets that keep enough."""
         assert self.budgets is not None
         share = seen.queries[0].shape[1] // seen.k.shape[1]
         queries = [q[:, head : head + 1] for q in seen.queries]
@@ -59,43 +56,36 @@ class RefiningReader(PieceReader):
             found = attend_sparse(queries, k, v, chosen, seen.place, self.long.dual, sparse.block)
             kept = float((found.log_sum[:, 0] - whole).exp().mean())
             if kept >= self.threshold or int(budget.min()) >= len(k):
-                return found.out[:, 0], kept
+                return found.out[:, 0]
             budget.copy_((budget * self.growth).ceil().clamp(max=len(k)))
 
 
-@torch.no_grad()
-def refine_budgets(
-    network: DecoderNetwork, prompts: Sequence[tuple[Tensor, Layout]], *, threshold: float = 0.9, growth: float = 1.5
-) -> Tensor:
-    """Enlarge the budgets of a network's heads on calibration prompts, until each keeps enough of its attention.
+@contextmanager
+def refining(network: DecoderNetwork, *, threshold: float = 0.9, growth: float = 1.5) -> Iterator[Tensor]:
+    """Within it every long prompt that the network reads enlarges the budgets of heads that keep too little of it.
 
     A head that keeps too little of one piece of a prompt has both budgets multiplied, and again, at most up to the
-    whole prompt. The budgets take effect at once (`network.sparse_budgets`) and are saved with the weights.
+    whole prompt. The budgets take effect at once and are saved with the weights.
 
     Args:
         network: with `sparse_prefill`.
-        prompts: embeddings [rows, width] and the layout of source rows alone, of each prompt.
         threshold: the share of attention to keep, 0 to 1.
         growth: above 1.
 
-    Returns:
+    Yields:
         The budgets, int64 [layers, heads, 2]: columns and diagonals.
 
     Raises:
         ValueError: the network reads densely, the threshold is no share, or nothing would grow.
     """
-    sparse, budgets = network.long.sparse, network.sparse_budgets
-    if sparse is None or budgets is None:
+    if network.sparse_budgets is None:
         raise ValueError("budgets are refined of a backbone with `sparse_prefill`, but it is not set")
     if not 0.0 <= threshold <= 1.0:
         raise ValueError(f"the threshold must be a share between 0 and 1, but is {threshold:g}")
     if growth <= 1.0:
         raise ValueError(f"budgets must grow by a factor above 1, but it is {growth:g}")
-    for x, layout in prompts:
-        rows = layout.join(network.typed(x, layout.kinds))
-        places, _ = network.row_places(layout, x.device)
-        memory = empty_memory(network, rows)
-        for spans in pieces_of(layout.joined, network.long.piece):
-            reader = RefiningReader(network.long, memory, budgets, spans, threshold=threshold, growth=growth)
-            read_piece(network, rows, layout, places, reader)
-    return budgets
+    network.piece_reader = partial(RefiningReader, threshold=threshold, growth=growth)
+    try:
+        yield network.sparse_budgets
+    finally:
+        network.piece_reader = PieceReader

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -17,7 +17,7 @@ from ...core.networks import Cache, NewRows
 from .experts import Mixture, Routed, shapes
 from .layers import DecoderLayer, Shape
 from .long_context import LongContext, RowPlaces, Turns
-from .long_prefill import prefill_in_pieces
+from .long_prefill import PieceReader, prefill_in_pieces
 from .places import After, places_of
 from .rotary import GROWING, Rotary
 from .routing import Way, note, ways_of
@@ -90,6 +90,7 @@ class DecoderNetwork(nn.Module):
         self.balance: Balance | None = None
         self._even = (float(more.get("balance", 0.001)), more.get("balance_over", "step"))
         self.norm = RMSNorm(width, norm_eps)
+        self.piece_reader: Callable[..., PieceReader] = PieceReader
         budgets = None if self.long.sparse is None else self.long.sparse.budgets(layers, heads)
         self.register_buffer("sparse_budgets", budgets)
         self.apply(_initialise)

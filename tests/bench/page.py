@@ -24,6 +24,9 @@ TITLES = {
     "video": "Films, one thread",
     "audio": "Sounds, one thread",
     "data": "Data beside the steps",
+    "qwen": "A Qwen2.5 of random weights beside transformers",
+    "long": "Attention of long prompts, four heads of 64, one thread",
+    "kernels": "Triton kernels",
 }
 
 

@@ -41,6 +41,10 @@ def _times(words: str, bound: float) -> Reference:
     return Reference(words=words, unit="x", wanted=bound, most=True, scaled=False)
 
 
+def _over(words: str, wanted: float) -> Reference:
+    return Reference(words=words, unit="x", wanted=wanted, scaled=False)
+
+
 def _memory(words: str, theirs: float) -> Reference:
     return Reference(words=words, unit="GB", wanted=0.5, theirs=theirs, most=True, scaled=False)
 
@@ -119,6 +123,25 @@ REFERENCES: dict[str, Reference] = {
         words="what exact resuming costs of a step", unit="of it", wanted=0.002, most=True, scaled=False
     ),
     "zero-rows": _times("a step of a rank without pictures: zero rows, against a made-up picture", 1.0),
+    "qwen-mix": _over("train on captions' lengths, ours packed, theirs padded: tokens/s over theirs", 2.0),
+    "qwen-equal": _over("... equal lengths, forward and backward", 1.0),
+    "qwen-generate-1": _over("generate greedily, 64 tokens, batch 1", 1.3),
+    "qwen-generate-8": _over("... batch 8", 1.3),
+    "qwen-memory": _times("peak memory of the loss of 2,048 rows over 151,936 words, against theirs", 0.1),
+    "long-sparse-8192": _over("vertical-slash attention against dense, 8,192 tokens", 1.0),
+    "long-sparse-16384": _over("... 16,384 tokens", 1.5),
+    "long-sparse-32768": _over("... 32,768 tokens", 3.0),
+    "long-dual": _times("time of dual chunks against plain attention, 16,384 tokens", 1.25),
+    **{
+        f"kernels-{name}-{other}": _over(f"{words}, forward and backward, against {other}", 1.0)
+        for name, words in (
+            ("norm", "RMSNorm of a sum, 8,192 rows of 3,584"),
+            ("swiglu", "SwiGLU, 8,192 rows of 18,944"),
+            ("rotate", "rotary places, 8,192 rows of 28 heads"),
+            ("loss", "linear cross-entropy, 4,096 rows over 151,936 words"),
+        )
+        for other in ("torch", "torch.compile", "liger")
+    },
 }
 
 

@@ -6,7 +6,7 @@ import torch
 from omniline.core.errors import ConfigError
 from omniline.core.layout import plain_layout
 from omniline.core.networks import NewRows
-from omniline.plugins.qwen.long_refine import refine_budgets
+from omniline.plugins.qwen.long_refine import refining
 from omniline.plugins.qwen.network import DecoderNetwork
 from omniline.plugins.qwen.plugin import DecoderOnly
 from omniline.testing import BackboneContract
@@ -184,6 +184,13 @@ def test_chunks_of_places_of_three_numbers():
         network(**DUAL, rope_sections=("2", "1", "1"))
 
 
+def refined(net, count=300, **options):
+    """The budgets after one prompt."""
+    with refining(net, **options) as budgets, torch.no_grad():
+        net.prefill(rows(count), plain_layout([count], [0]))
+    return budgets.clone()
+
+
 @pytest.mark.parametrize(
     ("switches", "kinds"), [({}, 2), ({"dual_chunk": 90, "dual_chunk_local": 20, "prefill_chunk": 160}, 1)]
 )
@@ -191,22 +198,21 @@ def test_budgets_are_refined(switches, kinds):
     """Each head keeps enough afterwards, no head has less than before, and the error falls."""
     settings = {"sparse_prefill": True, "sparse_vertical": 2, "sparse_slash": 2, "sparse_beyond": 0}
     net = network(**settings, **switches)
-    prompt = (rows(300), plain_layout([300], [0]))
     exact = after_prefill(network(**switches), (300,))[0]
     before = float((after_prefill(net, (300,))[0] - exact).abs().mean())
-    loose = refine_budgets(net, [prompt], threshold=0.0).clone()
+    loose = refined(net, threshold=0.0)
     assert loose.unique().tolist() == [2], "nothing grows where nothing must be kept"
-    found = refine_budgets(net, [prompt], threshold=0.97, growth=1.2).clone()
+    found = refined(net, threshold=0.97, growth=1.2)
     assert bool((found >= loose).all()) and 2 < int(found.max()) <= 300 and len(found.unique()) >= kinds
     assert float((after_prefill(net, (300,))[0] - exact).abs().mean()) < before
-    assert torch.equal(refine_budgets(net, [prompt], threshold=0.97, growth=1.2), found), "what is enough stays"
+    assert torch.equal(refined(net, threshold=0.97, growth=1.2), found), "what is enough stays"
     assert "sparse_budgets" in net.state_dict()
 
 
 def test_all_is_kept_at_last():
     """A head may have to keep the whole prompt; it ends there."""
     net = network(sparse_prefill=True, sparse_vertical=1, sparse_slash=1, sparse_beyond=0)
-    found = refine_budgets(net, [(rows(300), plain_layout([300], [0]))], threshold=1.0)
+    found = refined(net, threshold=1.0)
     assert 1 < int(found.max()) <= 300
     exact = after_prefill(network(), (300,))[0]
     torch.testing.assert_close(after_prefill(net, (300,))[0], exact, rtol=0, atol=1e-4)
@@ -222,4 +228,4 @@ def test_all_is_kept_at_last():
 )
 def test_mistakes_of_refining(settings, options, words):
     with pytest.raises(ValueError, match=words):
-        refine_budgets(network(**settings), [], **options)
+        refined(network(**settings), 3, **options)

@@ -169,6 +169,7 @@ def _settings(family: Family, architecture: str, text: Values) -> Settings:
         "layers": text.whole("num_hidden_layers"),
         "positions": _positions(text, architecture, rope),
         **rope,
+        **_chunks(text),
         "attention_dropout": text.number("attention_dropout", 0.0),
         "qk_norm": family.qk_norm,
         "qkv_bias": bias,
@@ -181,6 +182,17 @@ def _settings(family: Family, architecture: str, text: Values) -> Settings:
     if text.flag("mlp_bias"):
         made["ffn_bias"] = True
     return made | (_experts(family, text) if family.experts else {})
+
+
+def _chunks(text: Values) -> Settings:
+    """Dual chunk attention, of checkpoints for a million tokens."""
+    if not text.get("dual_chunk_attention_config"):
+        return {}
+    own = text.inner("dual_chunk_attention_config")
+    made: Settings = {"dual_chunk": own.whole("chunk_size", 8192), "dual_chunk_local": own.whole("local_size", 1024)}
+    if own.get("original_max_position_embeddings"):
+        made["attention_temperature"] = own.whole("original_max_position_embeddings")
+    return made
 
 
 def _experts(family: Family, text: Values) -> Settings:
