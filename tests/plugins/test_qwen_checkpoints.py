@@ -213,3 +213,22 @@ def test_a_folder_that_holds_something_is_left_alone(folders, tmp_path):
     with pytest.raises(BundleError, match="is not empty: save to a new folder"):
         ol.load(folder).save(out, format="hf")
     assert (out / "README.md").read_text() == "mine"
+
+
+def test_chunks_of_a_folder_for_a_million_tokens(folders, tmp_path):
+    """Within one chunk the numbers stay; beyond, they are those of dual chunks."""
+    folder, _ = folders("qwen2")
+    shutil.copytree(folder, tmp_path / "long")
+    about = json.loads((folder / "config.json").read_text())
+    chunks = {"chunk_size": 48, "local_size": 8, "original_max_position_embeddings": 256}
+    (tmp_path / "long/config.json").write_text(json.dumps({**about, "dual_chunk_attention_config": chunks}))
+    plain, long = ol.load(folder), ol.load(tmp_path / "long")
+    backbone = long.backbone
+    assert (backbone.dual_chunk, backbone.dual_chunk_local, backbone.attention_temperature) == (48, 8, 256)
+    with torch.no_grad():
+        (_, short, far), (_, same, other) = logits(plain, ROWS), logits(long, ROWS)
+    torch.testing.assert_close(short, same, rtol=0, atol=1e-5)
+    torch.testing.assert_close(far[:40], other[:40], rtol=0, atol=1e-5)
+    assert not torch.allclose(far[40:], other[40:], atol=1e-3)
+    out = long.save(tmp_path / "out", format="hf")
+    assert json.loads((out / "config.json").read_text())["dual_chunk_attention_config"] == chunks
