@@ -84,6 +84,7 @@ def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     made.add_argument("values", nargs="*", metavar="name=value", help="the row; @FILE reads a value, - standard input")
     made.add_argument("--out", metavar="FOLDER", help="write each value as a file")
+    made.add_argument("--stream", action="store_true", help="print texts as they are written")
     made.add_argument("--json", action="store_true", help="one JSON document")
     made = _command(commands, "evaluate", "judge a trained model on held-out rows")
     made.add_argument("bundle", metavar="BUNDLE", help="the folder that training saved")

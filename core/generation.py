@@ -8,8 +8,9 @@ Streams that have left a group wait until the others have. One step feeds each r
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,6 +54,9 @@ class Answer:
         return math.exp(min(self.log_probability, 0.0) / max(self.predictions, 1))
 
 
+Watch = Callable[[int, tuple[int, ...], Sequence[int]], None]
+"""Hears a slot's index, the repetitions of its groups, and the tokens that were found for a single stream."""
+
 Answers = dict[int, Any]
 """A stream's answers by slot index: an `Answer`, or in groups a list with one entry per repetition."""
 
@@ -72,6 +76,7 @@ def generate(
     levels: Levels | None = None,
     known: Mapping[int, Sequence[Encoded | None]] | None = None,
     read: Mapping[int, Sequence[Tensor]] | None = None,
+    watch: Watch | None = None,
 ) -> list[Answers]:
     """Find the values of a target side for n streams.
 
@@ -88,6 +93,7 @@ def generate(
         levels: the network's embeddings of noise levels.
         known: by slot, the source value of each stream of which rows are kept, see `core/known.py`.
         read: by port, the tokens of each stream's source [n], for decoders that penalise what was read.
+        watch: told of each token of a single stream as it is found, the end marks left out.
 
     Returns:
         One mapping from slot index to answer per stream.
@@ -104,6 +110,7 @@ def generate(
         levels=levels,
         known=known or {},
         read=read or {},
+        watch=watch if streams == 1 else None,
     )
     machine.check(program)
     return machine.run(program) if streams else []
@@ -123,6 +130,7 @@ class Machine:
         levels: Levels | None = None,
         known: Mapping[int, Sequence[Encoded | None]] | None = None,
         read: Mapping[int, Sequence[Tensor]] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.tape = tape
         self.ports = ports
@@ -130,6 +138,8 @@ class Machine:
         self.keys = keys
         self.levels = levels
         self.known = {slot: known_rows(values, tape.used.device) for slot, values in (known or {}).items()}
+        self.watch = watch
+        self.told = 0
         self.read = {kind: list(tokens) for kind, tokens in (read or {}).items()}
         self.room = None if room is None else torch.as_tensor(room, device=tape.used.device)
         self.answers: list[Answers] = [{} for _ in keys]
@@ -174,6 +184,8 @@ class Machine:
         counts, predictions = found.counts.tolist(), found.predictions.tolist()
         scores = [None] * len(counts) if found.log_probability is None else found.log_probability.tolist()
         predicted = found.predicted.cpu()
+        if self.watch is not None and step.predicts == "tokens" and bool(active[0]):
+            self._tell(step, path, predicted[0, self.told : counts[0]].tolist())
         for stream in active.nonzero()[:, 0].tolist():
             if step.kind in self.read and step.slot >= 0:
                 self.read[step.kind][stream] = torch.cat(
@@ -200,13 +212,20 @@ class Machine:
             levels=self.levels,
             known=self.known.get(step.slot),
             read=self.read.get(step.kind, ()),
+            watch=None if self.watch is None or step.slot < 0 else partial(self._tell, step, path),
         )
+        self.told = 0
         found = step.decoder(frontier)
         if not last and self.tape.streams != len(self.keys):
             raise ValueError(
                 f"slot `{step.name}`: its decoder must leave {len(self.keys)} streams, but left {self.tape.streams}"
             )
         return found
+
+    def _tell(self, step: Decode, path: tuple[int, ...], tokens: Sequence[int]) -> None:
+        if tokens and self.watch is not None:
+            self.told += len(tokens)
+            self.watch(step.slot, path, tokens)
 
     def _list(self, stream: int, slot: int, path: tuple[int, ...]) -> list[Any]:
         """The list that collects a slot's values at this place."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -140,6 +140,7 @@ class Frontier:
         thoughts: the tokens around a thought that may open an answer; None where none does.
         read: the tokens of the slot's port that each stream has before it, of the streams as they stand at first; empty
             when no decoder asks.
+        watch: to be told tokens of a single stream as soon as they are sure, end marks apart; None when nobody listens.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class Frontier:
         levels: Levels | None = None,
         known: Known | None = None,
         read: Sequence[Tensor] = (),
+        watch: Callable[[Sequence[int]], None] | None = None,
     ) -> None:
         self._tape = tape
         self._kind = slot.kind
@@ -170,6 +172,7 @@ class Frontier:
         self.last = last
         self.known = known
         self.read = read
+        self.watch = watch
         self._levels = levels
         self._fed = torch.zeros(tape.streams, dtype=torch.long, device=self.device)
 

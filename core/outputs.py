@@ -21,6 +21,24 @@ class Writer(NamedTuple):
     depth: int = 0
 
 
+class Piece(str):
+    """A piece of a text that is being found.
+
+    Attributes:
+        slot: the slot's name.
+        place: which repetition of each of its groups.
+    """
+
+    __slots__ = ("place", "slot")
+    slot: str
+    place: tuple[int, ...]
+
+    def __new__(cls, text: str, *, slot: str, place: tuple[int, ...] = ()) -> Piece:
+        made = super().__new__(cls, text)
+        made.slot, made.place = slot, place
+        return made
+
+
 class Output:
     """The answer to one row.
 

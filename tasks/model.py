@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
@@ -15,7 +15,7 @@ from ..core.catalog import Catalog
 from ..core.errors import ConfigError, InstructionError, PluginError
 from ..core.low_rank import LowRank, add_low_rank
 from ..core.model import Network
-from ..core.outputs import Output
+from ..core.outputs import Output, Piece
 from ..core.packing import MARK_LOSS
 from ..core.parts import PortSpec, port_table
 from ..core.plan import Part, Plan
@@ -24,6 +24,7 @@ from ..core.seeding import mix
 from ..core.senses import with_senses
 from ..core.settings import Value
 from ..plugins.manager import installed
+from .asking import ask, stream
 from .binding import Bound, bind, check_first_rows
 from .carrying import copy_frozen, copy_weights
 from .freezing import apply_low_rank, low_rank_of
@@ -215,20 +216,6 @@ class Model:
             frame=self.backbone.frame(),
         )
 
-    def objective_keys(self) -> set[str]:
-        """Every name under which a loss may be counted, the same on all ranks."""
-        keys: set[str] = set()
-        for task, plan in self.plans.items():
-            for wording in plan.alternatives:
-                for objective in wording.objectives:
-                    names = (
-                        [wording.slots[s].name for s in objective.slots]
-                        if objective.kind in ("predict", "align")
-                        else [objective.kind]
-                    )
-                    keys.update(f"{task}/{name}" for name in (*names, "marks"))
-        return keys
-
     def plan(self, instruction: Text) -> Plan:
         """The plan of an instruction, with what the known task that has the same line or slot learned of its data."""
         plan = compile_instruction(instruction, catalog=self.catalog)
@@ -273,21 +260,17 @@ class Model:
             ConfigError: an unknown setting.
             PluginError: the line needs a port that the model does not have.
         """
-        plan = self.plan(instruction)
-        predictor = Predictor(self, self._reader("predict", plan), **settings)
-        single = isinstance(data, Mapping)
-        rows = [data] if single else list(data)
-        for number, row in enumerate(rows):
-            if not isinstance(row, Mapping):
-                raise ConfigError(f"row {number} must be a mapping from column to value, but is {type(row).__name__}")
-        training = self.network.training
-        self.network.eval()
-        try:
-            found = predictor.answers(rows)
-        finally:
-            self.network.train(training)
-        outputs = [output for output in found if output is not None]
-        return outputs[0] if single else outputs
+        return ask(self._predictor(instruction, settings), data)
+
+    def stream(self, instruction: Text, row: Mapping[str, Any], **settings: Any) -> Iterator[Piece | Output]:
+        """The texts of one row piece by piece as they are found, then its output; see `predict` and `Piece`.
+
+        Closing the iterator stops the search at its next token.
+        """
+        return stream(self._predictor(instruction, settings), row)
+
+    def _predictor(self, instruction: Text, settings: Mapping[str, Any]) -> Predictor:
+        return Predictor(self, self._reader("predict", self.plan(instruction)), **settings)
 
     def save(self, folder: str | Path, *, format: str = "omniline") -> Path:
         """Write the bundle that `load` reads: weights as safetensors, the rest as JSON, a hash of each file.
@@ -310,6 +293,18 @@ class Model:
         ports = ", ".join(spec.name for spec in self.table[1:])
         tasks = ", ".join(self.plans)
         return f"Model({self.backbone_name}, {count / 1e6:.1f}M parameters, ports: {ports}, tasks: {tasks})"
+
+
+def objective_keys(plans: Mapping[str, Plan]) -> set[str]:
+    """Every name under which a loss of these tasks may be counted, the same on all ranks."""
+    keys: set[str] = set()
+    for task, plan in plans.items():
+        for wording in plan.alternatives:
+            for objective in wording.objectives:
+                several = objective.kind in ("predict", "align")
+                names = [wording.slots[s].name for s in objective.slots] if several else [objective.kind]
+                keys.update(f"{task}/{name}" for name in (*names, "marks"))
+    return keys
 
 
 def losses_of(plans: Iterable[Plan]) -> list[Part]:

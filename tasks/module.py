@@ -32,7 +32,7 @@ from .evaluation import evaluate
 from .evening import Evening
 from .ledger import Ledger
 from .mixture import Mixture, mixture_of
-from .model import Model
+from .model import Model, objective_keys
 from .optimising import SCHEDULES, adamw, clear_denormal, shape_at
 from .ranks import Ranks, apart, full_state, shard, whole
 from .realised import Realised
@@ -95,7 +95,7 @@ class Module(L.LightningModule):
         self.metric_rows = metric_rows
         limits = {task.name: task.max_bad for task in self.mixture if task.on_error == "skip"}
         self.ledger = Ledger(limits=limits, path=None if ledger is None else Path(ledger))
-        keys = sorted(model.objective_keys())
+        keys = sorted(objective_keys(model.plans))
         self.balancing = None if weighting is None else Balancing(weighting, keys, model.catalog)
         self.evening = Evening()
         self.realised = Realised(tuple(task.name for task in self.mixture))
@@ -181,7 +181,7 @@ class Module(L.LightningModule):
         Raises:
             DataError: more rows of a task are unreadable than it allows.
         """
-        good, bad, keys = dict(self._good), dict(self._bad), sorted(self.model.objective_keys())
+        good, bad, keys = dict(self._good), dict(self._bad), sorted(objective_keys(self.model.plans))
         self._good.clear()
         self._bad.clear()
         if self.trainer.world_size > 1:

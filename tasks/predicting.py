@@ -13,7 +13,7 @@ from ..core.conversing import continues
 from ..core.encoding import RowEncoder, SlotReader
 from ..core.errors import ConfigError, DataError
 from ..core.example import Example, RowId
-from ..core.generation import Answer, Answers, generate
+from ..core.generation import Answer, Answers, Watch, generate
 from ..core.generation_program import Decode, Forced, Given, Program, make_program
 from ..core.leading import leaders_of
 from ..core.model import pool
@@ -84,6 +84,7 @@ class Predictor:
         self.slots = reader.wordings[0].slots
         self.rooms: dict[int, int] = {}
         self.given: dict[int, dict[int, Given]] = {}
+        self.watch: Watch | None = None
         self.framing = reader.framing(0)
         self.lead: tuple[Forced, ...] = ()
         if self.wording.arrow == "->":
@@ -91,14 +92,14 @@ class Predictor:
         if self.wording.arrow == "->" and self.framing is not None:
             self.program, self.lead = self.program.going_on(reader.prompts.kind)
 
-    def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Output | None]:
-        """One output per row, in order; None for a row that was skipped.
+    def answers(self, rows: Sequence[Mapping[str, Any]], watch: Watch | None = None) -> list[Output | None]:
+        """One output per row, in order; None for a row that was skipped. `watch` hears the tokens of a single row.
 
         Raises:
             DataError: a row cannot be read, and rows are not skipped.
         """
         examples: dict[int, Example] = {}
-        self.given = {}
+        self.given, self.watch = {}, watch
         for number, row in enumerate(rows):
             try:
                 given = {} if self.wording.arrow == "<->" else self._given(row)
@@ -176,6 +177,7 @@ class Predictor:
             shadow=self._shadow(examples, [rows[n] for n in numbers]),
             levels=network.levels,
             known=known_values(examples, self.wording),
+            watch=self.watch,
             read=read_tokens(examples, [self.given[n] for n in numbers], self.program, self.searches.values()),
         )
         return [self._output(answers, rows[n]) for answers, n in zip(found, numbers, strict=True)]

@@ -109,7 +109,11 @@ class ChatCodec:
 
     def decode(self, predicted: Mapping[str, torch.Tensor]) -> Message:
         """What the assistant says, as a message: its content, and apart from it its thought and the tools it calls."""
-        return message_of(text_of(predicted["tokens"].tolist(), self.marks.tokenizer))
+        return message_of(self.spell(predicted["tokens"].tolist()))
+
+    def spell(self, tokens: Sequence[int]) -> str:
+        """The text of an answer's tokens."""
+        return text_of(tokens, self.marks.tokenizer)
 
     def continued(self, raw: Any, found: Message) -> list[Message]:
         """The conversation with the message that was found in place of the assistant's last, or behind the rest."""

@@ -77,6 +77,10 @@ class StructCodec:
         """The value in the wanted form."""
         return self.read(self._text.decode(predicted))
 
+    def spell(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        return self._text.spell(tokens)
+
     def read(self, text: str) -> Any:
         """The value that a text stands for; what a model writes badly is still a value.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,10 @@ class TextCodec:
     def decode(self, predicted: Mapping[str, torch.Tensor]) -> str:
         """The text of predicted tokens."""
         return self.tokenizer.decode(predicted["tokens"].tolist())
+
+    def spell(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        return self.tokenizer.decode(tokens)
 
     def _tokens(self, raw: Any) -> Ids:
         if not isinstance(raw, str):

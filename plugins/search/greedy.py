@@ -87,6 +87,8 @@ def choose_tokens(lanes: Lanes, choose: Choose, *, budget: Budget | None = None)
             budget.saw(step.tokens, lanes.length)
         frontier.feed(step.tokens[:, None], alive.long())
         alive = alive & ~step.ended
+        if frontier.watch is not None and bool(alive[0]):
+            frontier.watch(step.tokens.tolist())
     predictions = torch.ones_like(lengths) if lanes.closed else lengths
     return Found(answers, lanes.without_end(lengths), score, predictions)
 

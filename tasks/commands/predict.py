@@ -25,7 +25,10 @@ def run(args: argparse.Namespace) -> int:
     model = load(args.bundle)
     line = line_of(args.line, model)
     plan = model.plan(line)
-    output = model.predict(line, row_of(args.values, plan))
+    row = row_of(args.values, plan)
+    if args.stream and args.json:
+        raise ConfigError("`--stream` prints texts as they come and `--json` one document: give one of the two")
+    output, told = streamed(model, line, row) if args.stream else (model.predict(line, row), set())
     if args.out:
         for path in output.save(args.out):
             show.note(f"wrote {path}")
@@ -33,10 +36,29 @@ def run(args: argparse.Namespace) -> int:
         show.line(json.dumps(plain(output), ensure_ascii=False, indent=2))
     elif not args.out:
         for name in output:
+            if name in told:
+                continue
             show.line(f"{name}: {shown(output[name])}")
         for name in output.scores.keys() - set(output):
             show.line(f"{name}: {output.scores[name]:.4f}")
     return 0
+
+
+def streamed(model: Model, line: str, row: dict[str, Any]) -> tuple[Output, set[str]]:
+    """The output, and the slots whose texts were printed piece by piece, each under its name."""
+    at: tuple[str, tuple[int, ...]] | None = None
+    told: set[str] = set()
+    for said in model.stream(line, row):
+        if isinstance(said, Output):
+            if at is not None:
+                show.line()
+            return said, told
+        if (said.slot, said.place) != at:
+            show.part(f"{'' if at is None else chr(10)}{said.slot}: ")
+            at = said.slot, said.place
+            told.add(said.slot)
+        show.part(said)
+    raise AssertionError("a stream ends with its output")
 
 
 def line_of(word: str, model: Model) -> str:

@@ -14,6 +14,12 @@ def line(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
+def part(text: str) -> None:
+    """A part of a line on standard output, seen at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def note(text: str) -> None:
     """One line on standard error, where it does not disturb what is piped on."""
     sys.stderr.write(text + "\n")

@@ -12,6 +12,7 @@ from omniline.plugins.manager import installed
 from omniline.plugins.weighting.gradient_norm import GradientNorm
 from omniline.plugins.weighting.uncertainty import Uncertainty
 from omniline.tasks.balancing import Balancing
+from omniline.tasks.model import objective_keys
 
 SMALL = "ofa-tiny,width=16,heads=2,ffn=16,encoder_layers=1,decoder_layers=1,positions=128,dropout=0"
 QUIET = {"enable_progress_bar": False, "batch_tokens": 200, "backbone": SMALL, "metric_rows": 0}
@@ -70,7 +71,7 @@ def test_the_sizes_are_those_of_the_unweighted_gradients(small):
     readers = {t.name: model.reader(model.bound(t)) for t in made}
     rows = [readers[t.name].example(t.train[n], RowId(t.name, n)) for t in made for n in range(4)]
     batch = pack(rows, readers)
-    keys = sorted(model.objective_keys())
+    keys = sorted(objective_keys(model.plans))
     balancing = Balancing("gradient_norm", keys, installed())
     factors = dict.fromkeys(keys, 1.0) | {"loud/word": 0.3}
     losses = model.network.loss(batch, None, factors=factors)

@@ -399,6 +399,19 @@ def test_predict(omniline, trained):
     assert (trained / "out" / "kind.txt").read_text() == "animal"
 
 
+def test_predict_streams(omniline, trained):
+    bundle = trained / "kind"
+    assert omniline("predict", bundle, "kind", "word=cat", "--stream")[:2] == (0, "kind: animal\n")
+    assert (
+        omniline("predict", bundle, "[TEXT:word] -> [TEXT:kind] and [TEXT:more,max_length=3]", "word=cat", "--stream")[
+            :2
+        ]
+        == omniline("predict", bundle, "[TEXT:word] -> [TEXT:kind] and [TEXT:more,max_length=3]", "word=cat")[:2]
+    )
+    code, _, err = omniline("predict", bundle, "kind", "word=cat", "--stream", "--json")
+    assert code == 1 and "`--stream` prints texts as they come and `--json` one document: give one of the two" in err
+
+
 def test_evaluate(omniline, trained):
     path = trained / "tasks.yaml"
     code, out, _ = omniline("evaluate", trained / "kind", path, "--json", "--rows", "3")
