@@ -62,7 +62,7 @@ def test_motion_inbetweening(learn, mean_pose):
 def test_motion_captioning(learn):
     learned = learn(
         "motion_captioning",
-        steps=60,
+        steps=120,
         rows=24,
         backbone="decoder-tiny,width=64,heads=2,key_heads=2,ffn=128,layers=2,positions=128",
         fit__learning_rate=8e-3,
