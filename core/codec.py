@@ -19,6 +19,9 @@ Mode = Literal["train", "valid", "predict"]
 GIVEN, FORCED, SUPERVISED = 0, 1, 2
 """Roles of a token: read, forced on the target side, predicted and supervised."""
 
+UNREADABLE = (TypeError, ValueError, OSError, OverflowError, RecursionError)
+"""What a codec raises at a value that it cannot read; the last two at numbers and nestings without measure."""
+
 PREDICTED_NAME = {"tokens": "tokens", "values": "values", "class": "label"}
 """The name under which a prediction travels: in `labels`, into `Port.embed` and into `Codec.decode`."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .codec import FORCED, GIVEN, SUPERVISED, Codec, Encoded, Mode, Reading
+from .codec import FORCED, GIVEN, SUPERVISED, UNREADABLE, Codec, Encoded, Mode, Reading
 from .conversing import continues, spread
 from .errors import DataError
 from .example import Piece
@@ -164,7 +164,7 @@ class RowEncoder:
         raw = slot.checked(item.raw)
         try:
             rows = slot.codec.measure(raw, self.reading(Placed(item, side, place), limit=None))
-        except (TypeError, ValueError, OSError) as cause:
+        except UNREADABLE as cause:
             raise slot.blame(cause) from cause
         limit = slot.slot.limit
         return item._replace(rows=limit if slot.cuttable and limit is not None and rows > limit else rows, raw=raw)
@@ -194,7 +194,7 @@ class RowEncoder:
         leader = self.reader.slots[slot.follows]
         try:
             return leader.codec.lead(placed.item.raw, self.reading(placed, limit=None))  # type: ignore[attr-defined]
-        except (TypeError, ValueError, OSError) as cause:
+        except UNREADABLE as cause:
             raise leader.blame(cause) from cause
 
     def pieces(self, items: Sequence[Item], side: Side) -> list[Piece]:
@@ -248,7 +248,7 @@ class RowEncoder:
             encoded = slot.codec.encode(item.raw, reading)
             if slot.prepare is not None and role == SUPERVISED:
                 encoded = slot.prepare(encoded, reading)
-        except (TypeError, ValueError, OSError) as cause:
+        except UNREADABLE as cause:
             raise slot.blame(cause) from cause
         if encoded.rows > item.rows:
             raise DataError(

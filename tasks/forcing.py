@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..core.codec import FORCED, Reading
+from ..core.codec import FORCED, UNREADABLE, Reading
 from ..core.conversing import continues
 from ..core.encoding import SlotReader
 from ..core.errors import DataError
@@ -65,7 +65,7 @@ def forced(row: Mapping[str, Any], reader: SlotReader, *, depth: int) -> Given:
         )
     try:
         return _forced(value, reader, depth)
-    except (TypeError, ValueError, OSError) as cause:
+    except UNREADABLE as cause:
         raise reader.blame(cause) from cause
 
 
@@ -90,7 +90,7 @@ def opening(row: Mapping[str, Any], reader: SlotReader, *, depth: int, limit: in
         )
     try:
         return _opening(value, reader, depth, limit)
-    except (TypeError, ValueError, OSError) as cause:
+    except UNREADABLE as cause:
         raise reader.blame(cause) from cause
 
 

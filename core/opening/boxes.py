@@ -73,12 +73,14 @@ class Notation:
         unit: shares of the picture's sides, or pixels of the picture.
         size: the numbers run from 0 to this along both sides, instead of a unit.
         clip: cut what lies outside of the picture, instead of an error.
+        point: boxes are points, whose corners are one; of others that is an error.
     """
 
     format: Format = "xyxy"
     unit: Unit = "relative"
     size: int | None = None
     clip: bool = False
+    point: bool = False
 
     def __post_init__(self) -> None:
         if self.size is not None and self.unit == "pixels":
@@ -89,17 +91,20 @@ class Notation:
 
         Raises:
             TypeError: not four numbers.
-            ValueError: outside of the picture, reversed, not finite, or pixels of an unknown picture.
+            ValueError: outside of the picture, reversed, without an area, not finite, or pixels of an unknown picture.
         """
         written = read_box(raw, self.format)
         corners = written.corners
+        if not self.point and (corners[0] == corners[2] or corners[1] == corners[3]):
+            flat = "width" if corners[0] == corners[2] else "height"
+            raise ValueError(f"a box must have an area, but the {flat} of {_shown(written.numbers)} is 0")
         wide, tall = written.canvas or self._sides(view)
         if written.canvas is None and self.unit == "pixels":
             self._refuse_shares(written.numbers)
         x0, y0, x1, y1 = corners[0] / wide, corners[1] / tall, corners[2] / wide, corners[3] / tall
         inside = min(x0, y0) >= -SLACK and max(x1, y1) <= 1 + SLACK
-        touches = x0 <= 1 and y0 <= 1 and x1 >= 0 and y1 >= 0
-        if not (inside or (self.clip and touches)):
+        touches = (self.point and inside) or (x0 < 1 and y0 < 1 and x1 > 0 and y1 > 0)
+        if not touches or not (inside or self.clip):
             raise ValueError(self._outside(written.numbers, (wide, tall), written.canvas is not None, touches))
         return tuple(min(max(value, 0.0), 1.0) for value in (x0, y0, x1, y1))  # type: ignore[return-value]
 

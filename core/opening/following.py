@@ -20,8 +20,8 @@ class FollowingCodec:
 
     follows = True
 
-    def __init__(self, *, format: Format, unit: Unit, size: int | None, clip: bool) -> None:
-        self._notation = Notation(format=format, unit=unit, size=size, clip=clip)
+    def __init__(self, *, format: Format, unit: Unit, size: int | None, clip: bool, point: bool = False) -> None:
+        self._notation = Notation(format=format, unit=unit, size=size, clip=clip, point=point)
 
     def seen(self, raw: Any, reading: Reading) -> tuple[Corners, bool]:
         """The corners in shares of what is seen of the picture, cut at its rim, and whether anything is left.
@@ -34,8 +34,8 @@ class FollowingCodec:
         if view is None:
             return shares, True
         x0, y0, x1, y1 = view.seen(shares)
-        left = x1 >= 0 and y1 >= 0 and x0 <= 1 and y0 <= 1 and (shares[0] == shares[2] or (x1 > 0 and x0 < 1))
-        left = left and (shares[1] == shares[3] or (y1 > 0 and y0 < 1))
+        rim = self._notation.point  # a point on the rim is seen, a box that ends at it is not
+        left = x1 > 0 and y1 > 0 and x0 < 1 and y0 < 1 or (rim and min(x1, y1) >= 0 and max(x0, y0) <= 1)
         return (_share(x0), _share(y0), _share(x1), _share(y1)), left
 
     def written(self, seen: Corners, leader: Any) -> Corners:

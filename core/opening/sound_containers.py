@@ -60,7 +60,7 @@ def open_container(file: Path | bytes, name: str) -> Contained:
 
 def _opened(av: Any, file: Path | bytes, name: str) -> Any:
     try:
-        return av.open(io.BytesIO(file) if isinstance(file, bytes) else str(file))
+        return av.open(io.BytesIO(file) if isinstance(file, bytes) else str(file), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as cause:
         raise ValueError(f"the sound file {name} is of no known format, or broken") from cause
 

@@ -141,7 +141,7 @@ def _from_samples(raw: Any, rate: Any) -> Opened:
         )
     if array.ndim == 2:
         array = array if array.shape[1] <= array.shape[0] else array.T
-    if not len(array):
+    if not array.size:
         raise ValueError("a sound must hold samples, but the array is empty")
 
     def blocks(first: int, count: int) -> Iterator[Samples]:
@@ -154,7 +154,8 @@ def _from_samples(raw: Any, rate: Any) -> Opened:
 def _scaled(array: Any) -> Samples:
     """Fractions of whole numbers, by the range of their type; 8 bits are unsigned around 128."""
     if array.dtype.kind == "f":
-        return array.astype(np.float32)  # type: ignore[no-any-return]
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is named as that
+            return array.astype(np.float32)  # type: ignore[no-any-return]
     if array.dtype == np.uint8:
         return (array.astype(np.float32) - 128) / 128  # type: ignore[no-any-return]
     largest = 1 << 15 if array.dtype == np.int64 else np.iinfo(array.dtype).max + 1

@@ -38,7 +38,9 @@ class AvFilm:
         self.name = name
         self._errors = (av.FFmpegError, OverflowError)
         try:
-            self._container: Any = av.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+            self._container: Any = av.open(
+                io.BytesIO(source) if isinstance(source, bytes) else source, metadata_errors="replace"
+            )
         except self._errors as cause:
             raise ValueError(f"the video {name} is no video, or broken: {_reason(cause)}") from cause
         try:

@@ -61,8 +61,14 @@ class HeldFootage:
 
 
 def steady(frames: Sequence[Any] | NDArray[Any], rate: float, name: str) -> HeldFootage:
-    """Frames that follow each other at an even rate."""
+    """Frames that follow each other at an even rate.
+
+    Raises:
+        ValueError: there are none, or the rate is not above 0.
+    """
     count = len(frames)
+    if not rate > 0:
+        raise ValueError(f"the rate `fps` of a clip must be above 0, but that of {name} is {rate:g}")
     return HeldFootage(frames.__getitem__, np.arange(count) / rate, count / rate, name)
 
 

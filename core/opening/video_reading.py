@@ -137,8 +137,9 @@ def _from_text(text: Any, rate: float) -> Footage:
         text = unquote(urlsplit(text).path)
     elif "://" in text[:8] and scheme in WEB:
         raise ValueError(f"a video must be at hand, but is the web address {text[:80]!r}: download it first")
-    if len(text) > 4096 or "\0" in text:
-        raise ValueError(f"a video must be a path, but is other text: {text[:40]!r}...")
+    if not text or len(text) > 4096 or "\0" in text:
+        found = f"other text: {text[:40]!r}..." if text else "empty text"
+        raise ValueError(f"a video must be a path, but is {found}")
     path = Path(text).expanduser()
     if path.is_dir():
         return from_folder(path, rate)

@@ -69,7 +69,7 @@ class BoxTextCodec(FollowingCodec):
     ) -> None:
         """`image` names the picture's slot, for the layout."""
         order = format if shape == "box" else "xyxy"  # a point is a box whose corners are one
-        super().__init__(format=order, unit=unit, size=size, clip=clip)
+        super().__init__(format=order, unit=unit, size=size, clip=clip, point=shape == "point")
         self.tokenizer, self.style, self.shape, self.several = tokenizer, style, shape, several
 
     def measure(self, raw: Any, reading: Reading) -> int:

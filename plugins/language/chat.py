@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ...core.codec import FORCED, SUPERVISED, Encoded, Reading
+from ...core.codec import FORCED, SUPERVISED, UNREADABLE, Encoded, Reading
 from ...core.conversing import Held, Thoughts
 from ...core.near import nearest
 from ...core.seeding import mix
@@ -168,7 +168,7 @@ class ChatCodec:
         how = Reading(mode=reading.mode, leader=None)
         try:
             return self.held[content.modality].codec.measure(content.value, how)
-        except (TypeError, ValueError, OSError) as cause:
+        except UNREADABLE as cause:
             raise ValueError(f"{content.place}: {cause}") from cause
 
     def _fitting(
@@ -222,7 +222,7 @@ class ChatCodec:
             if hasattr(held.codec, "lead"):
                 leads.append((content.modality, held.codec.lead(content.value, how)))
             return held.codec.encode(content.value, how)
-        except (TypeError, ValueError, OSError) as cause:
+        except UNREADABLE as cause:
             raise ValueError(f"{content.place}: {cause}") from cause
 
 

@@ -47,7 +47,8 @@ class PhoneCodec:
 
         Raises:
             TypeError: neither a string nor a list of strings.
-            ValueError: a phone that is not of the alphabet, or a word that the dictionary lacks.
+            ValueError: no phone at all, a blank one, a phone that is not of the alphabet, or a word that the
+                dictionary lacks.
             ConfigError: the dictionary or library that `g2p` asks for is not there.
         """
         return self._text.encode(self._written(raw), reading)
@@ -62,6 +63,12 @@ class PhoneCodec:
             raise TypeError(
                 f"phones must be a string or a list of strings, but are {type(raw).__name__} {repr(raw)[:40]}"
             )
+        if not phones:
+            said = f"text of which nothing is spoken, {raw!r:.40}" if raw else f"an empty {type(raw).__name__}"
+            raise ValueError(
+                f"phones must be at least one, but are {said}; a row that has none leaves them out (None), and its "
+                "slot says `optional`"
+            )
         return " ".join(self._checked(phone) for phone in phones)
 
     def _spoken(self, text: str) -> list[str]:
@@ -70,6 +77,8 @@ class PhoneCodec:
         return pronounce(text, g2p=self.g2p, dictionary=self.dictionary, unknown=self.unknown)
 
     def _checked(self, phone: str) -> str:
+        if phone.split() != [phone]:
+            raise ValueError(f"a phone in a list must be one word, but is {phone!r:.40}")
         plain = phone.rstrip("012")
         if is_phone(phone):
             return phone if self.stress else plain

@@ -77,9 +77,14 @@ def cell_text(value: Any) -> str:
 
     >>> cell_text(["actor", "poet"]), cell_text(None), cell_text(31)
     ('actor , poet', '', '31')
+
+    Raises:
+        TypeError: it is bytes.
     """
     if value is None or (isinstance(value, float) and value != value):
         return ""
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError(f"a cell must be text, a number or a list, but is {bytes(value)!r:.40}; decode it first")
     if isinstance(value, Mapping):
         return json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, list | tuple | set | frozenset):

@@ -63,7 +63,8 @@ class StructCodec:
 
         Raises:
             TypeError: nothing that is known as structured.
-            ValueError: rows that do not fit each other, a file that cannot be read, a grid that would be cut.
+            ValueError: rows or columns that do not fit each other, nothing at all, a file that cannot be read, a grid
+                that would be cut.
         """
         return self._text.encode(self.written(raw, reading), reading)
 

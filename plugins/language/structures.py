@@ -22,7 +22,7 @@ from .table_files import (
     read_table,
     suffix_of,
 )
-from .tables import Table, is_columns, is_frame, is_headed, table_of, written_table
+from .tables import Table, is_columns, is_frame, is_headed, is_ragged, table_of, written_table
 
 Form = Literal["auto", "table", "rows", "mapping", "graph", "grid", "schema", "text"]
 
@@ -66,14 +66,34 @@ def structured(
 
     Raises:
         TypeError: nothing that is known as structured.
-        ValueError: it cannot be read, or its parts do not fit each other.
+        ValueError: it cannot be read, its parts do not fit each other, or it holds nothing at all. A table of columns
+            without rows is one.
 
     >>> structured({"name": "Ann", "pets": ["Rex", "Mia"]}).text()
     'name = Ann | pets = Rex , Mia'
     """
     signs = signs or Signs()
-    if isinstance(raw, str | os.PathLike):
-        raw = _from_text(raw, form)
+    value = _from_text(raw, form) if isinstance(raw, str | os.PathLike) else raw
+    found = _structured(value, form, signs, question, likeness)
+    if not any(found.rows) or (isinstance(value, str) and not value.strip()):
+        file = value is not raw and (not isinstance(raw, str) or is_file_name(raw))
+        what = f"the structured file {os.fspath(raw)!r}" if file else "a structured value"
+        raise ValueError(
+            f"{what} must hold something, but is {_emptiness(value)}; a row that has none leaves it out (None), and "
+            "its slot says `optional`"
+        )
+    return found
+
+
+def _emptiness(raw: Any) -> str:
+    if isinstance(raw, str):
+        return "an empty text" if not raw else "text of white space alone"
+    if is_frame(raw):
+        return "a frame without columns"
+    return f"a {type(raw).__name__} of nothing"
+
+
+def _structured(raw: Any, form: Form, signs: Signs, question: str | None, likeness: int) -> Structure:
     if isinstance(raw, str):
         return Structure(rows=[[raw]], signs=signs)
     if isinstance(raw, Table):
@@ -92,7 +112,7 @@ def structured(
 
 
 def _is_mapping(raw: Any) -> bool:
-    return isinstance(raw, Mapping) and not is_headed(raw) and not is_columns(raw) and not is_frame(raw)
+    return isinstance(raw, Mapping) and not (is_headed(raw) or is_columns(raw) or is_ragged(raw) or is_frame(raw))
 
 
 def _table(table: Table, signs: Signs) -> Structure:

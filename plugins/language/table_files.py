@@ -70,7 +70,7 @@ def read_json(path: str) -> Any:
     path = checked_file(path, "structured")
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as cause:
+    except (OSError, ValueError, RecursionError) as cause:
         raise ValueError(f"the structured file {path!r} cannot be read as JSON: {cause}") from cause
 
 

@@ -28,7 +28,7 @@ def is_headed(raw: Any) -> bool:
 
 
 def is_columns(raw: Any) -> bool:
-    """Whether a mapping holds columns: lists, all equally long and not empty.
+    """Whether a mapping holds columns: lists, all equally long.
 
     >>> is_columns({"name": ["Ann", "Bo"], "age": [31, 4]}), is_columns({"name": "Ann"})
     (True, False)
@@ -36,7 +36,19 @@ def is_columns(raw: Any) -> bool:
     if not isinstance(raw, Mapping) or not raw:
         return False
     values = [plain(value) for value in raw.values()]
-    return all(isinstance(value, list | tuple) and value and len(value) == len(values[0]) for value in values)
+    return all(isinstance(value, list | tuple) and len(value) == len(values[0]) for value in values)
+
+
+def is_ragged(raw: Any) -> bool:
+    """Whether a mapping holds lists alone, of several lengths: columns that do not fit each other, or no table.
+
+    >>> is_ragged({"name": ["Ann", "Bo"], "age": [31]}), is_ragged({"name": "Ann", "pets": []})
+    (True, False)
+    """
+    if not isinstance(raw, Mapping):
+        return False
+    values = [plain(value) for value in raw.values()]
+    return all(isinstance(value, list | tuple) for value in values) and len({len(value) for value in values}) > 1
 
 
 def is_frame(raw: Any) -> bool:
@@ -104,10 +116,12 @@ def _of_mapping(raw: Mapping[Any, Any]) -> Table:
         return Table(
             [[str(key) for key in raw], *([cell_text(cell) for cell in row] for row in zip(*columns, strict=True))]
         )
-    lengths = {str(key): len(plain(value)) for key, value in raw.items() if isinstance(plain(value), list | tuple)}
-    if lengths and len(lengths) == len(raw):
-        shown = ", ".join(f"`{key}` {length}" for key, length in list(lengths.items())[:6])
-        raise ValueError(f"the columns of a table must be equally long, and not empty, but their lengths are {shown}")
+    if is_ragged(raw):
+        shown = ", ".join(f"`{key}` {len(plain(column))}" for key, column in list(raw.items())[:6])
+        raise ValueError(
+            f"the columns of a table must be equally long, but their lengths are {shown}; for a mapping of lists write "
+            "form=mapping in the slot"
+        )
     return Table([[str(key), cell_text(value)] for key, value in raw.items()])
 
 

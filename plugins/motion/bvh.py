@@ -14,6 +14,8 @@ from .skeleton import End, Point, Skeleton
 
 CHANNELS = {f"{axis}{what}".lower(): (what, i) for i, axis in enumerate("XYZ") for what in ("position", "rotation")}
 DIGITS = 6
+MOST = 1e9
+"""No place, in any unit of length, and no angle of a motion is larger."""
 """Decimals that are written; angles then err by less than a millionth of a degree."""
 SLIDE = 0.02
 """How far a joint may move in its parent's frame, of the body's height, and still count as fixed there."""
@@ -187,6 +189,8 @@ def _offset(lines: _Lines) -> Point:
         x, y, z = map(float, words.words[1:])
     except ValueError:
         raise lines.wrong(words, "OFFSET must have three numbers") from None
+    if not all(abs(number) <= MOST for number in (x, y, z)):
+        raise lines.wrong(words, f"OFFSET must have three numbers within {MOST:,.0f}")
     return x, y, z
 
 
@@ -242,6 +246,12 @@ def _numbers(lines: _Lines, count: int, channels: int) -> Floats:
     if not np.isfinite(found).all():
         frame = int((~np.isfinite(found)).any(1).argmax())
         raise ValueError(f"`{lines.name}`: frame {frame + 1} must have finite numbers, but has NaN or infinity")
+    if found.size and np.abs(found).max() > MOST:
+        frame = int((np.abs(found) > MOST).any(1).argmax())
+        raise ValueError(
+            f"`{lines.name}`: frame {frame + 1} must have numbers within {MOST:,.0f}, but has "
+            f"{np.abs(found[frame]).max():g}"
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .bvh import count_frames, is_bvh_text, parse_bvh, parse_skeleton, read_text
+from .bvh import MOST, count_frames, is_bvh_text, parse_bvh, parse_skeleton, read_text
 from .rotations import Floats, of_quaternion, of_six, to_six
 from .skeleton import Skeleton, human
 from .value import Motion, blank, frames_at
@@ -52,7 +52,7 @@ def count(raw: Any, fps: float | None) -> int:
     text = _text(raw)
     if text is not None:
         frames, rate = count_frames(*text)
-    elif isinstance(raw, Mapping) and (name := next((n for n in TURNS if n in raw), None)) is not None:
+    elif isinstance(raw, Mapping) and (name := next((n for n in TURNS if hasattr(raw.get(n), "shape")), None)):
         frames, rate = len(raw[name]), _rate(raw)
     else:
         motion = read_motion(raw, None)
@@ -173,7 +173,11 @@ def _array(value: Any, name: str) -> Floats:
         raise ValueError(
             f"`{name}` must be numbers, one row a frame, but is {found.dtype} of the shape {list(found.shape)}"
         )
-    return found.astype(np.float64)
+    found = found.astype(np.float64)
+    sizes = np.abs(found[np.isfinite(found)])
+    if sizes.size and sizes.max() > MOST:
+        raise ValueError(f"`{name}` must be numbers within {MOST:,.0f}, but one is {sizes.max():g}")
+    return found
 
 
 def _check_shape(turns: Floats) -> None:
@@ -222,7 +226,10 @@ def _rate(raw: Mapping[str, Any]) -> float:
     rate = raw.get("fps", raw.get("mocap_framerate"))
     if rate is None and raw.get("frame_time"):
         rate = 1 / float(raw["frame_time"])
-    found = 30.0 if rate is None else float(np.asarray(rate))
+    try:
+        found = 30.0 if rate is None else float(np.asarray(rate))
+    except (TypeError, ValueError) as cause:
+        raise TypeError(f"`fps` must be a number of frames a second, but is {rate!r:.40}") from cause
     if not 0 < found < 10_000:
         raise ValueError(f"`fps` must be frames a second above 0, but is {found}")
     return found

@@ -1,5 +1,7 @@
 """Bad input, seen as a user: the kind of error, and that its sentence names task, place, slot and column."""
 
+import json
+
 import pytest
 
 import omniline as ol
@@ -89,6 +91,26 @@ def test_skipped_rows_are_counted_and_located(capfd):
     go(task={"on_error": "skip", "valid": Strange({"caption": 7})}, limit_val_batches=None)
     assert "valid rows[10]: slot `caption`" in capfd.readouterr().err
     assert "skipped: task `pets`: " in said and "rows[10]: slot `label`: text must be a string" in said
+
+
+EMPTY = [
+    ("[STRUCT:x] -> [TEXT:label]", [["a", "b"]], "", "a structured value must hold something"),
+    ("[TEXT:label] -> [STRUCT:x]", {"a": ["b"], "c": ["d"]}, {"a": ["b"], "c": []}, "must be equally long"),
+    ("[TEXT:label] -> [PHONE:x]", "HH AH0", [], "phones must be at least one"),
+    ("[BOX:x] -> [TEXT:label]", [0, 0, 1, 1], [0, 0, 0, 1], "a box must have an area"),
+    ("[TEXT:label] -> ( [BOX:x] )*", [], [[0.5, 0.2, 0.6, 0.2]], "a box must have an area"),
+]
+
+
+@pytest.mark.parametrize(("line", "good", "bad", "said"), EMPTY, ids=[e[0] for e in EMPTY])
+def test_values_of_nothing_go_to_the_ledger(tmp_path, line, good, bad, said):
+    """A list of no boxes and a table without rows are values; nothing at all is none."""
+    rows = [{"x": bad if i == 10 else good, "label": "a"} for i in range(12)]
+    with pytest.raises(DataError, match=rf"task `pets`, rows\[10\]: slot `x`: .*{said}"):
+        go(line, rows, max_steps=2)
+    go(line, rows, task={"on_error": "skip", "max_bad": 0.5}, max_steps=2, ledger=tmp_path / "skipped.jsonl")
+    (found,) = map(json.loads, (tmp_path / "skipped.jsonl").read_text().splitlines())
+    assert (found["row"], found["slot"]) == (10, "x") and said in found["cause"]
 
 
 def test_a_column_that_only_some_rows_have():

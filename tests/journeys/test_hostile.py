@@ -16,6 +16,7 @@ from PIL import Image
 import omniline as ol
 from omniline.core.codec import Reading
 from omniline.core.errors import DataError, OmnilineError
+from omniline.core.example import RowId
 from omniline.core.opening.pictures import open_picture
 from omniline.core.opening.resampling import resample
 from omniline.core.opening.sounds import open_sound
@@ -23,7 +24,9 @@ from omniline.plugins.audio.codec import AudioCodec
 from omniline.plugins.language.text import MOST_CHARACTERS, TextCodec
 from omniline.plugins.language.tokenizer import ByteTokenizer
 from omniline.plugins.motion.reading import _npz
+from omniline.plugins.vision.video import VideoCodec
 from omniline.tasks import source_files
+from omniline.tasks.presets.placements import SAMPLES
 from omniline.tasks.sources import open_source
 from omniline.tasks.taskfile import read_taskfile
 
@@ -219,3 +222,43 @@ def test_a_run_over_one_percent_of_bad_rows_names_each(tmp_path):
     assert "must be one JSON object" in found[77]["cause"]
     assert (found[120]["slot"], found[120]["column"]) == ("cap", "cap") and "no column `cap`" in found[120]["cause"]
     assert found[160]["slot"] == "cap" and "text must be a string, but is list" in found[160]["cause"]
+
+
+TURNS = np.tile(np.eye(3), (4, 2, 1, 1))
+BVH = (
+    "HIERARCHY\nROOT a\n{\nOFFSET 0 %s 0\nCHANNELS 3 Xposition Yposition Zposition\n}\n"
+    "MOTION\nFrames: 2\nFrame Time: 0.1\n"
+)
+STRANGE = [
+    ("VIDEO", "", "a video must be a path, but is empty text"),
+    ("VIDEO", {"frames": ["a.png"], "fps": 0}, "`fps` of a clip must be above 0, but that of .list of 1. is 0"),
+    ("AUDIO", [[]], "a sound must hold samples, but the array is empty"),
+    ("AUDIO", (np.full(400, 1e300), 16_000), "finite numbers, but sample 0 of the sound array of .400. is inf"),
+    ("MOTION", BVH % "inf" + "0 0 0\n0 0 0\n", "line 4: OFFSET must have three numbers within 1,000,000,000"),
+    ("MOTION", BVH % "1" + "0 0 0\n0 1e300 0\n", r"frame 2 must have numbers within 1,000,000,000, but has 1e\+300"),
+    ("MOTION", {"rotations": TURNS, "root": np.full((4, 3), 1e300)}, "`root` must be numbers within"),
+    ("MOTION", {"rotations": TURNS, "fps": "quick"}, "`fps` must be a number of frames a second, but is 'quick'"),
+    ("MOTION", {"rotations": "x"}, "`rotations` must be numbers, one row a frame"),
+    ("STRUCT", "[" * 100_000 + "]" * 100_000, "maximum recursion depth"),
+    ("STRUCT", [[b"x"]], "a cell must be text, a number or a list, but is b'x'; decode it first"),
+    ("BOX", [0, 0, 10**400, 1], "int too large"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "raw", "said"), STRANGE, ids=[f"{s[0]} {s[2][:30]}" for s in STRANGE])
+def test_strange_values_are_blamed_on_their_slot(kind, raw, said):
+    more = {"VIDEO": ",size=16", "AUDIO": ",max_seconds=2", "MOTION": ",min_length=2,max_frames=64"}.get(kind, "")
+    task = ol.Task("t", f"[{kind}:x{more},optional] -> [TEXT:a]", train=[{"x": None, "a": "b"}])
+    reader = (model := ol.Model.build(backbone=SMALL, tasks=task)).reader(model.bound(task))
+    with pytest.raises(DataError, match=f"slot `x`: .*{said}"):
+        reader.example({"x": raw, "a": "b"}, RowId("t", 0))
+
+
+def test_a_film_whose_remarks_are_no_text_is_judged_by_its_pictures(tmp_path):
+    """Bytes within its metadata are changed to what is no UTF-8."""
+    whole = bytearray((SAMPLES / "clips" / "a-rocket-moves-up.mp4").read_bytes())
+    at = whole.find(b"Lavf")
+    assert at > 0
+    whole[at : at + 4] = b"\xff\x96\xfe\x80"
+    (tmp_path / "a.mp4").write_bytes(whole)
+    assert VideoCodec(size=16, patch=8).encode(tmp_path / "a.mp4", Reading()).rows > 0

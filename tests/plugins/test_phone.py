@@ -45,7 +45,6 @@ def written(raw, **settings) -> str:
         ("HH AH0 L OW1", {"stress": False}, "HH AH L OW"),
         ("HH AH0 L OW1", {"alphabet": "arpabet", "stress": False}, "HH AH L OW"),
         ("hello", {}, "hello"),
-        ("", {}, ""),
     ],
 )
 def test_phones_stay_as_they_are(raw, settings, phones):
@@ -59,11 +58,26 @@ def test_phones_stay_as_they_are(raw, settings, phones):
         ("“It’s” HELLO", "IH1 T S HH AH0 L OW1"),
         ("HH AH0 L OW1", "HH AH0 L OW1"),
         (["K", "AE1"], "K AE1"),
-        ("...", ""),
     ],
 )
 def test_text_by_a_dictionary(dictionary, raw, phones):
     assert written(raw, g2p="dictionary", dictionary=dictionary) == phones
+
+
+@pytest.mark.parametrize(
+    ("raw", "settings", "said"),
+    [
+        ("", {}, "phones must be at least one, but are an empty str; a row that has none .* `optional`"),
+        (" ", {}, "but are text of which nothing is spoken, ' '"),
+        ([], {}, "but are an empty list"),
+        ("...", {"g2p": "letters"}, r"but are text of which nothing is spoken, '\.\.\.'"),
+        (["HH", ""], {}, "a phone in a list must be one word, but is ''"),
+        (["HH AH0"], {}, "a phone in a list must be one word, but is 'HH AH0'"),
+    ],
+)
+def test_no_phones_are_an_error(raw, settings, said):
+    with pytest.raises(ValueError, match=said):
+        written(raw, **settings)
 
 
 def test_words_that_the_dictionary_lacks(dictionary):

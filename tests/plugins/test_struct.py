@@ -89,7 +89,11 @@ class PandasLike:
         ("a,b\n1,2\n", "a : b | 1 : 2"),
         ('[["a", "b"], [1, 2]]', "a : b | 1 : 2"),
         ("already text, of one line", "already text, of one line"),
-        ([], ""),
+        ([["name", "age"]], "name : age"),
+        ({"name": [], "age": []}, "name : age"),
+        ({"header": ["name"], "rows": []}, "name"),
+        (pandas.DataFrame(columns=["name", "age"]), "name : age"),
+        ("name\tage\n\n1\t2", "name : age | 1 : 2"),
     ],
 )
 def test_structured_values_as_text(raw, text):
@@ -178,6 +182,17 @@ def test_other_signs():
         ({"header": [], "rows": [["a"]]}, "auto", "must have a header, but its list of column names is empty"),
         ({"header": ["a"], "rows": [["a", "b"]]}, "auto", r"fit its header of 1 cells \(a\), but row 0 has 2"),
         ({"a": [1], "b": [1, 2]}, "table", "equally long.* lengths are `a` 1, `b` 2"),
+        ({"a": [], "b": [1, 2]}, "auto", "equally long.* `a` 0, `b` 2; for a mapping of lists write form=mapping"),
+        ("", "auto", "must hold something, but is an empty text; a row that has none leaves it out .* `optional`"),
+        (" \n", "text", "must hold something, but is text of white space alone"),
+        ([], "auto", "must hold something, but is a list of nothing"),
+        ("[]", "table", "must hold something, but is a list of nothing"),
+        ({}, "mapping", "must hold something, but is a dict of nothing"),
+        ([{}, {}], "rows", "must hold something, but is a list of nothing"),
+        ([[], []], "auto", "must hold something, but is a list of nothing"),
+        (np.zeros((0, 3)), "auto", "must hold something, but is a ndarray of nothing"),
+        ([], "graph", "must hold something, but is a list of nothing"),
+        (pandas.DataFrame(), "auto", "must hold something, but is a frame without columns"),
         ("a,b\n1\n", "table", r"in every row as its header \(2\), but line 2 has 1"),
         ([["a", "b"]], "mapping", "with form=mapping a value must be a mapping, but is list"),
         ({"a": object()}, "mapping", "`a` is <object"),
@@ -207,6 +222,17 @@ def test_files_are_named(tmp_path):
     table.write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match=r"pets.csv' must begin with a header line, but it is empty"):
         written(table)
+    table.write_text("name,age\n", encoding="utf-8")
+    assert written(table) == "name : age"
+    (tmp_path / "void.db").touch()
+    with pytest.raises(ValueError, match=r"void.db' must hold at least one table, but has none"):
+        written(tmp_path / "void.db")
+    (tmp_path / "void.json").touch()
+    with pytest.raises(ValueError, match=r"void.json' cannot be read as JSON: Expecting value"):
+        written(tmp_path / "void.json")
+    (tmp_path / "none.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"none.json' must hold something, but is a list of nothing"):
+        written(tmp_path / "none.json")
     table.write_bytes(b"name\n\xff\n")
     with pytest.raises(ValueError, match=r"pets.csv' cannot be read: 'utf-8'"):
         written(table)
