@@ -107,7 +107,8 @@ class Codec(Protocol):
     def decode(self, predicted: Mapping[str, torch.Tensor]) -> Any:
         """A raw value from a prediction: "tokens" int64 [n] without end mark, "values" [n, ...] or "label" [1].
 
-        A codec whose class sets `follows = True` also gets `leader=`, as in `Reading`.
+        A codec whose class sets `follows = True` also gets `leader=`, as in `Reading`. One that predicts tokens may
+        have `stops`, other ids than its port's end mark that end what is found; they are left out like it.
         """
         ...
 

@@ -41,7 +41,7 @@ class Thoughts(NamedTuple):
 class Continues(Protocol):
     """What a codec offers whose values are continued instead of made whole.
 
-    It may also offer `stops`, other tokens than `end` that end what is found, and `thoughts`, see `Thoughts`.
+    It may also offer `thoughts`, see `Thoughts`.
     """
 
     @property

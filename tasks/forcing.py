@@ -26,8 +26,7 @@ def continued_step(found: Decode, reader: SlotReader) -> Decode | tuple[Forced, 
     codec = reader.codec
     if not continues(codec):
         return found
-    thoughts, stops = getattr(codec, "thoughts", None), tuple(getattr(codec, "stops", ()))
-    return forced_step(reader), replace(found, end=codec.end, stops=stops, thoughts=thoughts)
+    return forced_step(reader), replace(found, end=codec.end, thoughts=getattr(codec, "thoughts", None))
 
 
 def forced_step(reader: SlotReader) -> Forced:

@@ -299,6 +299,7 @@ class Predictor:
             limit=limit,
             decoder=self.searches[slot.index],
             trie=self.reader.tries[reader.trie] if reader.trie >= 0 else None,
+            stops=tuple(getattr(reader.codec, "stops", ())),
         )
 
     def _given(self, row: Mapping[str, Any]) -> dict[int, Given]:

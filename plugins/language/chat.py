@@ -74,6 +74,11 @@ class ChatCodec:
         return self.marks.end
 
     @property
+    def stops(self) -> tuple[int, ...]:
+        """Other tokens that end what is found: those that end a text, where turns have an end of their own."""
+        return self.marks.stops
+
+    @property
     def thoughts(self) -> Thoughts | None:
         """The tokens around a thought that opens an answer; None where none does."""
         return self.marks.thoughts()

@@ -53,6 +53,11 @@ class Marks:
         found = self.tokenizer.special(name) if name else None
         return self.tokenizer.end if found is None else found
 
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """The other tokens that end an answer: those that end a text."""
+        return tuple(id for id in (self.tokenizer.end, *self.tokenizer.stops) if id != self.end)
+
     def opening(self) -> list[Stretch]:
         """What opens the assistant's turn that is to be found."""
         return list(self._cut(self.writing.opening(), learnt=False))

@@ -74,7 +74,7 @@ class TextCodec:
     @property
     def stops(self) -> tuple[int, ...]:
         """Other tokens that end it."""
-        return self.filling.stops if self.filling else ()
+        return self.filling.stops if self.filling else self.tokenizer.stops
 
     def measure(self, raw: Any, reading: Reading) -> int:
         """The tokens of the clean text, with its end mark on the target side; hiding spans only takes some away."""

@@ -42,10 +42,12 @@ class Tokenizer(ABC):
         vocabulary: how many ids there are, the two marks included.
         end: the id that ends a value on the target side.
         mask: the id that stands for hidden words.
+        stops: other ids that end a value when it is found; a checkpoint may name several.
     """
 
     vocabulary: int
     end: int
+    stops: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self._recent: Recent[Ids] = Recent()
@@ -192,17 +194,26 @@ class PieceTokenizer(Tokenizer):
         content: of a `tokenizer.json`.
         end: the id that ends a value; by default that of a mark with one of the usual names.
         vocabulary: how many ids there are, when a checkpoint's table of words has more rows than there are tokens.
+        stops: other ids that end a value when it is found.
 
     Raises:
         ConfigError: the library cannot read it, it is empty, or its ids do not fit the vocabulary.
     """
 
-    def __init__(self, content: str, *, end: int | None = None, vocabulary: int | None = None) -> None:
+    def __init__(
+        self, content: str, *, end: int | None = None, vocabulary: int | None = None, stops: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         self._inner = load_pieces(content)
         table: PieceTable = piece_table(self._inner, end, vocabulary)
-        self._own = {name: value for name, value in (("end", end), ("vocabulary", vocabulary)) if value is not None}
         self.vocabulary, self.end, self._mask = table.vocabulary, table.end, table.mask
+        self.stops = tuple(dict.fromkeys(stop for stop in stops if stop != self.end))
+        if any(not 0 <= stop < self.vocabulary for stop in self.stops):
+            raise ConfigError(
+                f"the ids that end a text must be below the {self.vocabulary} of the vocabulary, but are {self.stops}"
+            )
+        given = (("end", end), ("vocabulary", vocabulary), ("stops", list(self.stops) or None))
+        self._own = {name: value for name, value in given if value is not None}
         self._known, self._starts, self._plain = table.known, table.starts, table.plain
         self._by_word = splits_at_blanks(self._inner)
         self._words: Recent[list[int]] = Recent()
@@ -224,7 +235,7 @@ class PieceTokenizer(Tokenizer):
         return list(self._inner.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
-        marks = (self.end, self._mask)
+        marks = (self.end, self._mask, *self.stops)
         return str(self._inner.decode([int(i) for i in ids if i < self._known and i not in marks]))
 
     def literal(self, text: str) -> Ids:
@@ -327,5 +338,8 @@ def _read(text: str) -> Tokenizer:
         end, vocabulary = data.get("end"), data.get("vocabulary")
         if not all(value is None or isinstance(value, int) for value in (end, vocabulary)):
             raise ConfigError(f"a tokenizer's end and vocabulary must be numbers, but are {end!r} and {vocabulary!r}")
-        return PieceTokenizer(json.dumps(data["content"]), end=end, vocabulary=vocabulary)
+        stops = data.get("stops", [])
+        if not isinstance(stops, list) or not all(isinstance(stop, int) for stop in stops):
+            raise ConfigError(f"a tokenizer's stops must be a list of numbers, but are {stops!r}")
+        return PieceTokenizer(json.dumps(data["content"]), end=end, vocabulary=vocabulary, stops=stops)
     raise ConfigError(f'the tokenizer\'s kind must be "bytes" or "pieces" with its content, but is {data["kind"]!r}')

@@ -232,3 +232,21 @@ def test_chunks_of_a_folder_for_a_million_tokens(folders, tmp_path):
     assert not torch.allclose(far[40:], other[40:], atol=1e-3)
     out = long.save(tmp_path / "out", format="hf")
     assert json.loads((out / "config.json").read_text())["dual_chunk_attention_config"] == chunks
+
+
+def test_a_text_ends_with_any_of_the_ids_that_end_one(folders, tmp_path):
+    folder, network = folders("qwen2")
+    changed = shutil.copytree(folder, tmp_path / "stops")
+    first = json.loads((folder / "generation_config.json").read_text())["eos_token_id"][0]
+    prompt = torch.tensor([list(ol.load(folder).tokenizer.encode("abc"))])
+    ids = network.generate(prompt, do_sample=False, max_new_tokens=12, eos_token_id=first)[0, 3:].tolist()
+    stop = ids[-1]
+    (changed / "generation_config.json").write_text(json.dumps({"eos_token_id": [first, stop]}))
+    model = ol.load(changed)
+    assert model.tokenizer.stops == (stop,)
+    asked = {"decoder": "greedy", "most_tokens": 12}
+    found = model.predict("[TEXT:q] -> [TEXT:a]", {"q": "abc"}, **asked).a
+    assert found == model.tokenizer.decode(ids[: ids.index(stop)])
+    assert found != ol.load(folder).predict("[TEXT:q] -> [TEXT:a]", {"q": "abc"}, **asked).a
+    again = ol.load(model.save(tmp_path / "bundle"))
+    assert again.predict("[TEXT:q] -> [TEXT:a]", {"q": "abc"}, **asked).a == found

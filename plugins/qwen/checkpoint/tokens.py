@@ -57,7 +57,8 @@ def kept_files(folder: Path) -> dict[str, str]:
 def read_tokenizer(folder: Path, recipe: Recipe) -> str:
     """The content of a tokenizer as `omniline` keeps it: pieces, the id that ends a text, and how many ids there are.
 
-    The end is the first that `generation_config.json` names, else `config.json`, else the tokenizer's own.
+    The end is the first that `generation_config.json` names, else `config.json`, else the tokenizer's own; a text that
+    is found ends with any of those that are named.
 
     Raises:
         BundleError: no `tokenizer.json`, more tokens than the table of words has rows, or an end that is none of them.
@@ -77,7 +78,9 @@ def read_tokenizer(folder: Path, recipe: Recipe) -> str:
         )
     end = end_of(folder, recipe, ids)
     made = {"format": 1, "kind": "pieces", "content": content, "vocabulary": recipe.vocabulary}
-    return json.dumps(made if end is None else {**made, "end": end}, ensure_ascii=False)
+    made |= {} if end is None else {"end": end}
+    stops = [id for id in ends_of(folder, recipe) if id != end and id < recipe.vocabulary]
+    return json.dumps(made | ({"stops": stops} if stops else {}), ensure_ascii=False)
 
 
 def token_ids(content: Mapping[str, Any], path: Path) -> dict[str, int]:
