@@ -55,6 +55,12 @@ def held_of(slot: SlotPlan, catalog: Catalog) -> dict[str, Part]:
 
 def _split(member: str) -> tuple[str, dict[str, str]]:
     """The modality of a member, and its settings as they are written."""
+    if "|" in member:
+        raise ConfigError(
+            f"each kind that `holds` names with settings must have quotes of its own, "
+            f"holds={'|'.join(f'{chr(34)}{one.strip()}{chr(34)}' for one in member.split('|'))}, but one pair holds "
+            f"{member!r}"
+        )
     name, *rest = (word.strip() for word in member.split(","))
     found: dict[str, str] = {}
     for word in rest:

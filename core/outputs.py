@@ -124,7 +124,7 @@ class Output:
         found: list[Path] = []
         for name, value in self._values.items():
             writer = self._writers.get(name)
-            found += [_write(place / name, value)] if writer is None else _written(place / name, value, *writer)
+            found += _write(place / name, value) if writer is None else _written(place / name, value, *writer)
         return found
 
 
@@ -138,25 +138,29 @@ def _written(stem: Path, value: Any, save: Callable[[Any, Path], Path], depth: i
     return [path for part in parts for path in part]
 
 
-def _write(stem: Path, value: Any) -> Path:
+def _write(stem: Path, value: Any) -> list[Path]:
+    """Write a value whose codec has no format; those of a group that JSON has no form for one by one."""
     if isinstance(value, str):
         path = stem.with_name(stem.name + ".txt")
         path.write_text(value, encoding="utf-8")
-        return path
+        return [path]
     if hasattr(value, "save") and hasattr(value, "size"):
         path = stem.with_name(stem.name + ".png")
         value.save(path)
-        return path
+        return [path]
     if hasattr(value, "detach") or hasattr(value, "__array__"):
         import numpy as np
 
         path = stem.with_name(stem.name + ".npy")
         np.save(path, np.asarray(value.detach().cpu() if hasattr(value, "detach") else value))
-        return path
+        return [path]
     path = stem.with_name(stem.name + ".json")
     try:
         path.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
     except TypeError as cause:
         path.unlink(missing_ok=True)
+        if isinstance(value, list):
+            parts = [_write(stem.with_name(f"{stem.name}_{n}"), one) for n, one in enumerate(value) if one is not None]
+            return [path for part in parts for path in part]
         raise OmnilineError(f"the value of `{stem.name}` has no file format: {cause}") from cause
-    return path
+    return [path]

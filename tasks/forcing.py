@@ -16,6 +16,7 @@ from ..core.generation_given import leaves, parts_of, value_at
 from ..core.generation_program import Decode, Forced, Given
 from ..core.reader import Reader
 from ..core.rows import is_absent, is_list, missing_column, read_path
+from .following import leads_of
 
 ALL = 1 << 20
 """What a continued value wants of a room that it need not share."""
@@ -48,8 +49,10 @@ def answer_room(total: int, most: int) -> int:
     return min(most, max(total // 2, 1))
 
 
-def forced(row: Mapping[str, Any], reader: SlotReader, *, depth: int) -> Given:
+def forced(row: Mapping[str, Any], reader: SlotReader, *, depth: int, whole: Reader) -> Given:
     """The value of a slot with `no_loss`, nested as its groups are; None where an optional one is absent.
+
+    It is seen as what it follows is; what is not made yet it cannot follow. `whole` reads the instruction.
 
     Raises:
         DataError: it is missing or cannot be read.
@@ -62,16 +65,22 @@ def forced(row: Mapping[str, Any], reader: SlotReader, *, depth: int) -> Given:
             f"slot `{reader.slot.name}` has `no_loss`, so its value must be given: "
             + missing_column(reader.slot.path, tuple(row))
         )
+    leads = leads_of(reader, row, whole, made=lambda index: None) if reader.follows >= 0 else []
     try:
-        return _forced(value, reader, depth)
+        return _forced(value, reader, depth, leads)
     except UNREADABLE as cause:
         raise reader.blame(cause) from cause
 
 
-def _forced(value: Any, reader: SlotReader, depth: int) -> Given:
+def _forced(value: Any, reader: SlotReader, depth: int, leads: Sequence[Any]) -> Given:
     if depth and is_list(value):
-        return [_forced(item, reader, depth - 1) for item in value]
-    encoded = reader.codec.encode(value, Reading(side="target", mode="predict", limit=reader.slot.limit))
+        each = len(leads) == len(value)
+        return [
+            _forced(item, reader, depth - 1, leads[n : n + 1] if each else leads[-1:]) for n, item in enumerate(value)
+        ]
+    leader = leads[-1] if leads else None
+    reading = Reading(side="target", mode="predict", limit=reader.slot.limit, leader=leader)
+    encoded = reader.codec.encode(value, reading)
     return replace(encoded, labels={})
 
 

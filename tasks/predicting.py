@@ -10,7 +10,7 @@ import torch
 from ..core.batch import Batch
 from ..core.codec import Mode
 from ..core.conversing import continues
-from ..core.encoding import RowEncoder, SlotReader
+from ..core.encoding import SlotReader
 from ..core.errors import ConfigError, DataError
 from ..core.example import Example, RowId
 from ..core.generation import Answer, Answers, Watch, generate
@@ -25,6 +25,7 @@ from ..core.port import Port
 from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
 from .binding import note_place
+from .following import leads_of
 from .forcing import answer_room, continued, continued_step, forced, forced_step, opened, opening, rows_of
 from .guiding import Negative, is_guided, known_values, negative_of, read_tokens, shadow_examples
 from .ledger import Failure
@@ -209,7 +210,7 @@ class Predictor:
         }
         for index, answer in answers.items():
             slot = self.slots[index].slot
-            values[slot.name] = self._decoded(answer, self.slots[index], row)
+            values[slot.name] = self._decoded(answer, self.slots[index], row, answers)
             scores[slot.name] = _each(answer, lambda a: a.confidence)
             if slot.depth and self._bare(slot):
                 values[slot.name], scores[slot.name] = _first(values[slot.name]), _first(scores[slot.name])
@@ -218,8 +219,8 @@ class Predictor:
                 values.setdefault(slot.name, read_path(row, slot.path))
         return Output({n: v for n, v in values.items() if not is_absent(v) or n in scores}, scores, writers=writers)
 
-    def _decoded(self, answer: Any, reader: SlotReader, row: Mapping[str, Any]) -> Any:
-        """The raw values of an answer, nested as it is.
+    def _decoded(self, answer: Any, reader: SlotReader, row: Mapping[str, Any], answers: Answers) -> Any:
+        """The raw values of an answer, nested as it is; `answers` are those of all slots.
 
         Raises:
             DataError: a prediction cannot be decoded.
@@ -236,16 +237,12 @@ class Predictor:
             return continued(answer, read_path(row, reader.slot.path), reader, self._depth(reader), raw)
         if not getattr(reader.codec, "follows", False):
             return _each(answer, raw)
-        leads = leaders_of(answer, self._leads(reader, row))
-        return _both(answer, leads, lambda one, lead: raw(one, leader=lead))
 
-    def _leads(self, reader: SlotReader, row: Mapping[str, Any]) -> list[Any]:
-        """What each value that this slot follows says of itself."""
-        wording = self.reader.wordings[0]
-        source = wording.unroller.side(self.wording.source, row, target=False)[0]
-        encoder = RowEncoder(reader=wording, prompts=self.reader.prompts, tries=self.reader.tries, mode="predict")
-        among = encoder.beside({"source": source})
-        return [among.lead(placed.item, reader) for placed in among.among.get(reader.follows, [])]
+        def made(index: int) -> Any:
+            return self._decoded(answers[index], self.slots[index], row, answers) if index in answers else None
+
+        leads = leaders_of(answer, leads_of(reader, row, self.reader, made=made))
+        return _both(answer, leads, lambda one, lead: raw(one, leader=lead))
 
     def _bare(self, slot: SlotPlan) -> bool:
         groups = [s for s in walk(self.wording.target) if isinstance(s, Repeat) and slot.index in uses(s.steps)]
@@ -307,7 +304,7 @@ class Predictor:
         given: dict[int, Given] = {-1 - n: self.reader.prompts[text] for n, text in enumerate(self.program.prompts)}
         for reader in self.slots:
             if reader.slot.side == "target" and reader.slot.given:
-                given[reader.slot.index] = forced(row, reader, depth=self._depth(reader))
+                given[reader.slot.index] = forced(row, reader, depth=self._depth(reader), whole=self.reader)
             elif reader.slot.index in self.rooms and continues(reader.codec):
                 total = self.rooms[reader.slot.index]
                 limit = total - answer_room(total, self.most_tokens)
