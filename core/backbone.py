@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Self
 
 from .errors import PluginError
 from .frame import Frame
 from .settings import Declaration, Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readout:
+    """How a pretrained backbone's logits over tokens are read beyond the product with the output layer.
+
+    They are `(hidden @ rows.T + bias) * scale`, and where there is a cap `cap * tanh(that / cap)`.
+
+    >>> Readout().plain, Readout(cap=30.0).plain
+    (True, False)
+    """
+
+    bias: bool = False
+    scale: float = 1.0
+    cap: float | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether logits are linear in the hidden states, with no factor."""
+        return self.scale == 1.0 and self.cap is None
 
 
 class Backbone(Declaration):
@@ -49,6 +71,18 @@ class Backbone(Declaration):
     def tied(self) -> bool:
         """Whether the rows of the output layer over tokens are the embeddings of the tokens."""
         return True
+
+    def readout(self) -> Readout:
+        """How logits over tokens are read; by default the product alone."""
+        return Readout()
+
+    def stands_for(self) -> tuple[str, Path] | None:
+        """The checkpoint that a model with this backbone starts from: the name of its format, and its folder."""
+        return None
+
+    def written(self) -> dict[str, Value]:
+        """Of a backbone that stands for a checkpoint, the settings that the user wrote over those of its folder."""
+        return {}
 
     def width_of(self) -> int:
         """The size of a token's embedding; by default the setting `width`."""

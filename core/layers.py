@@ -45,10 +45,11 @@ def products_dtype() -> torch.dtype | None:
 
 def rerun(layer: nn.Module, *inputs: Any) -> Any:
     """A layer that keeps nothing for the backward pass and runs again there, with the same dropout and products."""
-    return checkpoint(layer, *inputs, use_reentrant=False, context_fn=_same_products)
+    return checkpoint(layer, *inputs, use_reentrant=False, context_fn=same_products)
 
 
-def _same_products() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+def same_products() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """The contexts of a layer that runs again in the backward pass: none, then the products of now."""
     return nullcontext(), products(products_dtype())
 
 

@@ -32,7 +32,7 @@ class LowRank:
     rank: int = 8
     alpha: float = 16.0
     dropout: float = 0.0
-    targets: tuple[str, ...] = ("backbone.layers.*",)
+    targets: tuple[str, ...] = ("backbone.*",)
 
     def __post_init__(self) -> None:
         if self.rank < 1:

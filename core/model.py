@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from .backbone import Backbone
+from .backbone import Backbone, Readout
 from .balance import Balance
 from .batch import Alignment, Batch, Inputs, Pairs, Target
 from .catalog import Catalog
@@ -81,6 +81,9 @@ class Network(nn.Module):
         if not backbone.tied():
             for port in self.ports.values():
                 port.untie()  # type: ignore[operator]
+        if backbone.readout() != Readout():
+            for port in self.ports.values():
+                port.read_out(backbone.readout())  # type: ignore[operator]
         self.loss_parts: dict[Part, Any] = {}
         self.losses = nn.ModuleDict()
         self.levels: Levels | None = None

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from .backbone import Readout
+
 
 class Head(NamedTuple):
     """A linear output layer, for losses that never make all logits: `hidden @ weight.T + bias`."""
@@ -48,6 +50,9 @@ class Port(nn.Module):
 
     def untie(self) -> None:
         """Give the output layer weights of its own, apart from those that embed; nothing where it has them."""
+
+    def read_out(self, how: Readout) -> None:
+        """Read logits over tokens in the way of the backbone; nothing for a port that predicts none."""
 
     def stop(self, hidden: Tensor) -> Tensor | None:
         """For values of open length: logits [n] that a row is the last one. Its codec then labels `stop` float32 [rows]

@@ -21,10 +21,15 @@ class Checkpoint(Declaration):
     Class attributes:
         build: "module:Class" of the working half, see `CheckpointFormat`; made without settings.
         marker: a file by which a folder of this format is known.
+        beside: the format whose folders look the same: this one reads those which that one does not know, and writes
+            the models of its own backbone when that one is asked for.
+        backbone: the name of the backbone that its models have.
     """
 
     build: ClassVar[str]
     marker: ClassVar[str]
+    beside: ClassVar[str] = ""
+    backbone: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,10 @@ class Pretrained:
 
 class CheckpointFormat(Protocol):
     """The working half of a format."""
+
+    def knows(self, folder: Path) -> bool:
+        """Whether it is this format that a folder with its marker is for; asked where formats share a marker."""
+        ...
 
     def read(self, folder: Path, catalog: Catalog, settings: Mapping[str, Any]) -> Pretrained:
         """What a folder holds; `settings` are of the backbone, written by the user.

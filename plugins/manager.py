@@ -36,6 +36,7 @@ BUILTIN = (
     "omniline.plugins.motion.plugin",
     "omniline.plugins.ofa.plugin",
     "omniline.plugins.qwen.plugin",
+    "omniline.plugins.automodel.plugin",
     "omniline.plugins.likelihood.plugin",
     "omniline.plugins.contrastive.plugin",
     "omniline.plugins.search.plugin",

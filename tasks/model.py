@@ -31,6 +31,7 @@ from .freezing import apply_low_rank, low_rank_of
 from .freezing import freeze as freeze_weights
 from .mixture import Mixture, mixture_of
 from .predicting import Predictor
+from .pretrained import start_from
 from .settling import settle_by_others
 from .task import Task
 from .tokenizing import tokenizer_for
@@ -120,7 +121,7 @@ class Model:
         seed: int = 0,
         catalog: Catalog | None = None,
     ) -> Model:
-        """A new model for these tasks, with random weights.
+        """A new model for these tasks, with random weights, or with those of the folder in `backbone="hf:PATH"`.
 
         Args:
             backbone: `<name>-<size>` or `<name>:<argument>`, with settings after commas: "ofa-tiny,dropout=0.1".
@@ -138,6 +139,8 @@ class Model:
         declaration = resolve_backbone(backbone, catalog or installed())
         parts = with_senses(catalog or installed(), declaration.senses())
         judge_context(mixture, backbone, parts)
+        if declaration.stands_for() is not None:
+            return start_from(declaration, mixture, parts, tokenizer=tokenizer, seed=seed)
         bounds = {id(task): bind(task, parts) for task in mixture}
         tool = tokenizer_for(tokenizer, list(bounds.values()), parts)
         plans = {task.name: bounds[id(task)].plan for task in mixture}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from ..core.backbone import Backbone
 from ..core.catalog import Catalog
 from ..core.errors import BundleError, ConfigError
 from ..core.low_rank import merged_state
@@ -23,16 +24,21 @@ from ..core.senses import with_senses, written_sense
 from .tokenizing import read_tokenizer
 
 if TYPE_CHECKING:
+    from .mixture import Mixture
     from .model import Model
 
 
 def format_of(folder: Path, catalog: Catalog) -> str | None:
-    """The name of the format that a folder is in, by its marker; None for none that is known."""
-    for name in catalog.names("checkpoints"):
-        declared: type[Checkpoint] = catalog.entry("checkpoints", name).part
-        if (folder / declared.marker).is_file():
-            return name
-    return None
+    """The name of the format that a folder is in; None for none that is known.
+
+    Of several with the same marker it is the first that knows the folder, else the first, which then says what is
+    wrong.
+    """
+    found = [name for name in catalog.names("checkpoints") if (folder / _declared(name, catalog).marker).is_file()]
+    if len(found) < 2:
+        return found[0] if found else None
+    found.sort(key=lambda name: bool(_declared(name, catalog).beside))
+    return next((name for name in found if _format(name, catalog).knows(folder)), found[0])
 
 
 def load_pretrained(
@@ -90,9 +96,41 @@ def _adopted(found: Pretrained, catalog: Catalog) -> tuple[Pretrained, list[str]
     return replace(found, backbone=found.backbone.bringing(tuple(senses))), notes
 
 
-def _format(name: str, catalog: Catalog) -> CheckpointFormat:
+def _declared(name: str, catalog: Catalog) -> type[Checkpoint]:
     declared: type[Checkpoint] = catalog.entry("checkpoints", name).part
-    return cast(CheckpointFormat, working_half(declared.build, f"the checkpoint format `{name}`")())
+    return declared
+
+
+def _format(name: str, catalog: Catalog) -> CheckpointFormat:
+    build = _declared(name, catalog).build
+    return cast(CheckpointFormat, working_half(build, f"the checkpoint format `{name}`")())
+
+
+def _written_by(name: str, model: Model) -> str:
+    """The format that writes a model when `name` is asked for: one beside it whose own backbone the model has."""
+    own = type(model.backbone)
+    for other in model.catalog.names("checkpoints"):
+        declared = _declared(other, model.catalog)
+        if declared.beside == name and model.catalog.backbone(declared.backbone) is own:
+            return other
+    return name
+
+
+def start_from(declared: Backbone, tasks: Mixture, catalog: Catalog, *, tokenizer: Any, seed: int) -> Model:
+    """A model for tasks with the weights and the tokenizer of the checkpoint that its backbone stands for.
+
+    Raises:
+        ConfigError: a tokenizer is asked for, which the checkpoint brings.
+        BundleError: see `load_pretrained`.
+    """
+    found = declared.stands_for()
+    assert found is not None
+    if tokenizer is not None:
+        raise ConfigError(f"the tokenizer must be that of {found[1]}, whose weights are loaded, but one is given")
+    name, folder = found
+    model = load_pretrained(folder, name, catalog, dtype=None, settings=declared.written())
+    model.adopt(tasks, seed=seed)
+    return model
 
 
 def _plan_of(found: Pretrained, catalog: Catalog) -> Plan:
@@ -126,10 +164,11 @@ def save_pretrained(model: Model, folder: str | Path, name: str) -> Path:
         ConfigError: no such format.
         BundleError: the format cannot hold the model, or the folder exists and holds something else.
     """
-    if model.catalog.find("checkpoints", name) is None:
-        known = ", ".join(f'"{one}"' for one in model.catalog.names("checkpoints"))
+    formats = [one for one in model.catalog.names("checkpoints") if not _declared(one, model.catalog).beside]
+    if name not in formats:
+        known = ", ".join(f'"{one}"' for one in formats)
         raise ConfigError(f'the format must be "omniline" or one of {known or "none"}, but is {name!r}')
-    place = Path(folder)
+    name, place = _written_by(name, model), Path(folder)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise BundleError(f"{place} exists and is not empty: save to a new folder")
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from .filling import Filling
 from .masking import Ids, add_noise, hide_spans
 from .tokenizer import Tokenizer
 
-MARKED = re.compile(r"(<\|[^<>|\s]+\|>|<s>|</s>)")
+MARKED = r"<\|[^<>|\s]+\|>|<s>|</s>"
 MOST_CHARACTERS = 1 << 24
 """Of one value: what is longer is no text, and would fill the memory of a worker before it is cut."""
 
@@ -173,14 +173,16 @@ class TextCodec:
 
 
 def marked_ids(text: str, tokenizer: Tokenizer) -> Ids:
-    """The ids of a text in which `<|name|>` is a mark of the tokenizer.
+    """The ids of a text in which `<|name|>`, and whatever spells a special token, is a mark of the tokenizer.
 
     Raises:
         ValueError: it has no such mark.
     """
     found: list[Ids] = []
-    for part in MARKED.split(text):
-        if MARKED.fullmatch(part):
+    names = sorted((name for name in tokenizer.marks if name in text), key=len, reverse=True)
+    known = re.compile("(" + "|".join([*map(re.escape, names), MARKED]) + ")")
+    for part in known.split(text):
+        if known.fullmatch(part):
             id = tokenizer.special(part)
             if id is None:
                 raise ValueError(f"the tokenizer must have the special token `{part}`, but has no such token")

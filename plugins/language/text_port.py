@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...core.backbone import Readout
 from ...core.port import Head, Port
 from .tokenizer import Tokenizer
 
@@ -31,6 +32,8 @@ class TextPort(Port):
         self.embedding = nn.Embedding(tokenizer.vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=DEVIATION)
         self.output: nn.Linear | None = None
+        self.bias: nn.Parameter | None = None
+        self.how = Readout()
 
     def untie(self) -> None:
         """Give the output layer a table of its own, equal to the embeddings at first."""
@@ -38,6 +41,12 @@ class TextPort(Port):
         self.output = nn.Linear(width, rows, bias=False)
         with torch.no_grad():
             self.output.weight.copy_(self.embedding.weight)
+
+    def read_out(self, how: Readout) -> None:
+        """Read logits with a bias of their own, a factor or a cap."""
+        self.how = how
+        if how.bias:
+            self.bias = nn.Parameter(torch.zeros(self.vocabulary or 0))
 
     @property
     def rows(self) -> Tensor:
@@ -50,7 +59,12 @@ class TextPort(Port):
 
     def project(self, hidden: Tensor) -> Tensor:
         """Logits [n, vocabulary]."""
-        return F.linear(hidden, self.rows)
+        logits = F.linear(hidden, self.rows, self.bias)
+        if self.how.plain:
+            return logits
+        scaled = logits * self.how.scale
+        return scaled if self.how.cap is None else (scaled / self.how.cap).tanh() * self.how.cap
 
-    def head(self) -> Head:
-        return Head(self.rows, None)
+    def head(self) -> Head | None:
+        """The output layer where logits are linear in hidden states."""
+        return Head(self.rows, self.bias) if self.how.plain else None

@@ -43,11 +43,13 @@ class Tokenizer(ABC):
         end: the id that ends a value on the target side.
         mask: the id that stands for hidden words.
         stops: other ids that end a value when it is found; a checkpoint may name several.
+        marks: the names of all marks that are one token, see `special`.
     """
 
     vocabulary: int
     end: int
     stops: tuple[int, ...] = ()
+    marks: Collection[str] = ()
 
     def __init__(self) -> None:
         self._recent: Recent[Ids] = Recent()
@@ -215,6 +217,7 @@ class PieceTokenizer(Tokenizer):
         given = (("end", end), ("vocabulary", vocabulary), ("stops", list(self.stops) or None))
         self._own = {name: value for name, value in given if value is not None}
         self._known, self._starts, self._plain = table.known, table.starts, table.plain
+        self.marks = tuple(name for _, name, _ in marks_of(self._inner))
         self._by_word = splits_at_blanks(self._inner)
         self._words: Recent[list[int]] = Recent()
 

@@ -23,6 +23,25 @@ def checkpoints() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def decoders() -> ModuleType:
+    """`tests/decoders.py`."""
+    return beside("decoders")
+
+
+@pytest.fixture(scope="session")
+def decoder_folders(tmp_path_factory: pytest.TempPathFactory, decoders: ModuleType) -> Callable[[str], Any]:
+    """The network and the folder of an architecture of `tests/decoders.py`, written once."""
+    held: dict[str, Any] = {}
+
+    def folder(name: str) -> Any:
+        if name not in held:
+            held[name] = decoders.folder(name, tmp_path_factory.mktemp("decoder"))
+        return held[name]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
 def folders(
     tmp_path_factory: pytest.TempPathFactory, checkpoints: ModuleType, qwen: ModuleType
 ) -> Callable[[str], Any]:

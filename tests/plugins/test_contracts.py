@@ -100,6 +100,7 @@ LOSSES = {
 SMALL = {
     "ofa": {"width": 32, "heads": 4, "ffn": 32, "encoder_layers": 1, "decoder_layers": 2, "positions": 32},
     "decoder": {"width": 32, "heads": 4, "key_heads": 2, "ffn": 32, "layers": 2, "positions": 64},
+    "hf": {"config": json.dumps({"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 8})},
 }
 FAMILIES = ("qwen1.5", "qwen2", "qwen2.5", "qwen3")
 """Sizes of `decoder` under names of their own."""

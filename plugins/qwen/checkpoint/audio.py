@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ....core.errors import BundleError
+from ....core.json_values import Values
 from ....core.senses import written_sense
 from ....core.settings import Value
 from ..audio_features import HOP, RATE, WINDOW
@@ -12,7 +13,6 @@ from ..audio_names import NAMES
 from .config import Recipe
 from .names import Rule, plain
 from .tokens import preprocessor
-from .values import Values
 
 Settings = dict[str, Value]
 

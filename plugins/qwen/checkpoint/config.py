@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ....core.errors import BundleError
+from ....core.json_values import Values, read_json
 from ....core.near import nearest
 from ....core.settings import Value
 from .rope import read_rope
-from .values import Values, read_json
 
 Settings = dict[str, Value]
 
@@ -129,7 +129,8 @@ def recipe_of(content: Mapping[str, Any], place: str = "config.json") -> Recipe:
         near = nearest(architecture, FAMILIES)
         hint = f"did you mean `{near}`? " if near else ""
         raise BundleError(
-            f"{place}: the architecture `{architecture}` cannot be read; {hint}there are: {' '.join(FAMILIES)}"
+            f"{place}: the architecture `{architecture}` cannot be read; {hint}there are: {' '.join(FAMILIES)}; "
+            "other decoders that transformers knows need it: pip install 'omniline[hf]'"
         )
     family = FAMILIES[architecture]
     outer = whole.inner(family.nested, needed=True) if family.nested else whole

@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
+from ....core.checkpoint_files import GENERATION, TOKENIZER, TOKENIZER_CONFIG, pretty
 from ....core.errors import BundleError
 from ....core.settings import Value
 from ..plugin import DecoderOnly
 from .config import FAMILIES, recipe_of
 from .rope import rope_entries
-from .tokens import GENERATION, TOKENIZER, TOKENIZER_CONFIG
 
 CLASSES: Mapping[str, str] = {
     "qwen2": "Qwen2ForCausalLM",
@@ -197,8 +197,3 @@ def described(
         TOKENIZER: json.dumps(tokenizer["content"], ensure_ascii=False),
         TOKENIZER_CONFIG: pretty({"tokenizer_class": "PreTrainedTokenizerFast"}),
     }
-
-
-def pretty(value: Any) -> str:
-    """JSON as files of this kind have it."""
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"

@@ -13,15 +13,17 @@ from torch import Tensor
 
 from ....core.backbone import Backbone
 from ....core.catalog import Catalog
-from ....core.errors import ConfigError
+from ....core.checkpoint_files import KEPT, kept_files, pretty, read_sampling, template_of
+from ....core.errors import BundleError, ConfigError
+from ....core.json_values import read_json
 from ....core.near import nearest
 from ....core.pretrained import Pretrained
 from ....core.settings import settings_of
-from .config import Recipe, read_config, recipe_of
-from .describe import alone, described, pretty, reconfigured
+from .config import FAMILIES, Recipe, read_config, recipe_of
+from .describe import alone, described, reconfigured
 from .names import decoder_rules, origins, plain
 from .shards import Shards, Weights, split
-from .tokens import KEPT, frame_of, kept_files, read_sampling, read_tokenizer, template_of
+from .tokens import frame_of, read_tokenizer
 from .towers import chat_senses, port_slots, tower_rules, tower_senses
 from .vision import rate_of, rule_after
 from .write import write_tensors
@@ -53,6 +55,13 @@ class FolderWeights(Mapping[str, Tensor]):
 
 class HuggingFace:
     """Reads and writes `config.json`, safetensors, and the files beside them; transformers itself is not needed."""
+
+    def knows(self, folder: Path) -> bool:
+        """Whether the architecture is one of ours; a folder that cannot be read says so on reading."""
+        try:
+            return read_json(folder / "config.json").get("model_type") in (*FAMILIES, None)
+        except BundleError:
+            return True
 
     def read(self, folder: Path, catalog: Catalog, settings: Mapping[str, Any]) -> Pretrained:
         """What a folder holds.

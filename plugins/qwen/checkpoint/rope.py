@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ....core.errors import BundleError
+from ....core.json_values import Values
 from ....core.settings import Value
-from .values import Values
 
 SCALINGS = ("default", "mrope", "linear", "dynamic", "yarn", "llama3")
 LENGTHS = ("dynamic", "yarn", "llama3")

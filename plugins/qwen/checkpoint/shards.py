@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ....core.errors import BundleError
+from ....core.json_values import read_json
 from .names import ASIDE, Origin, respelled, spelling_of
-from .values import read_json
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 

@@ -8,50 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ....core.errors import BundleError
-from .config import Recipe
-from .values import Values, read_json, read_json_if_any
-
-TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
-GENERATION, PREPROCESSOR = "generation_config.json", "preprocessor_config.json"
-KEPT = (
-    "config.json",
-    TOKENIZER,
-    TOKENIZER_CONFIG,
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
+from ....core.checkpoint_files import (
     GENERATION,
     PREPROCESSOR,
-    "video_preprocessor_config.json",
-    "processor_config.json",
+    TOKENIZER,
+    named_end,
+    pieces,
+    template_of,
+    token_ids,
+    tokens_in,
 )
-"""Files that a model keeps as they are, so that they are written again."""
+from ....core.errors import BundleError
+from ....core.json_values import Values, read_json_if_any
+from .config import Recipe
 
 SYSTEMS = (
     "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
     "You are a helpful assistant.",
 )
 """What the system says in the families' templates when no system turn is given, the longest first."""
-
-
-def kept_files(folder: Path) -> dict[str, str]:
-    """The contents of the files in `KEPT` that the folder has.
-
-    Raises:
-        BundleError: one of them is no text.
-    """
-    found: dict[str, str] = {}
-    for name in KEPT:
-        if (folder / name).is_file():
-            try:
-                found[name] = (folder / name).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as cause:
-                raise BundleError(f"{folder / name} cannot be read: {cause}") from cause
-    return found
 
 
 def read_tokenizer(folder: Path, recipe: Recipe) -> str:
@@ -63,40 +38,9 @@ def read_tokenizer(folder: Path, recipe: Recipe) -> str:
     Raises:
         BundleError: no `tokenizer.json`, more tokens than the table of words has rows, or an end that is none of them.
     """
-    path = folder / TOKENIZER
-    if not path.is_file():
-        raise BundleError(
-            f"{folder} has no {TOKENIZER}: write one with transformers, AutoTokenizer.from_pretrained(...)."
-            "save_pretrained(...)"
-        )
-    content = read_json(path)
-    ids = token_ids(content, path)
-    if ids and max(ids.values()) >= recipe.vocabulary:
-        name = max(ids, key=lambda token: ids[token])
-        raise BundleError(
-            f"{path}: the token `{name}` has the id {ids[name]}, but the table of words has {recipe.vocabulary} rows"
-        )
-    end = end_of(folder, recipe, ids)
-    made = {"format": 1, "kind": "pieces", "content": content, "vocabulary": recipe.vocabulary}
-    made |= {} if end is None else {"end": end}
-    stops = [id for id in ends_of(folder, recipe) if id != end and id < recipe.vocabulary]
-    return json.dumps(made | ({"stops": stops} if stops else {}), ensure_ascii=False)
-
-
-def token_ids(content: Mapping[str, Any], path: Path) -> dict[str, int]:
-    """All tokens of a `tokenizer.json` with their ids.
-
-    Raises:
-        BundleError: it has no vocabulary.
-    """
-    model = content.get("model")
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    added = content.get("added_tokens") or []
-    if isinstance(vocabulary, list):  # unigram models list pieces with their scores
-        vocabulary = {str(pair[0]): number for number, pair in enumerate(vocabulary)}
-    if not isinstance(vocabulary, dict) or not isinstance(added, list):
-        raise BundleError(f"{path} must hold a model with a vocabulary, but holds none")
-    return {**vocabulary, **{token["content"]: token["id"] for token in added}}
+    content, ids = tokens_in(folder, recipe.vocabulary)
+    stops = [id for id in ends_of(folder, recipe) if id < recipe.vocabulary]
+    return pieces(content, recipe.vocabulary, end=end_of(folder, recipe, ids), stops=stops)
 
 
 def ends_of(folder: Path, recipe: Recipe) -> tuple[int, ...]:
@@ -115,25 +59,13 @@ def end_of(folder: Path, recipe: Recipe, ids: Mapping[str, int]) -> int | None:
     if found:
         if found[0] >= recipe.vocabulary:
             if recipe.family.vision:  # the defaults of these classes are ids of the released vocabulary
-                return _named_end(folder, ids)
+                return named_end(folder, ids)
             raise BundleError(
                 f"{folder}: `eos_token_id` must be below the {recipe.vocabulary} rows of the table of words, but is "
                 f"{found[0]}"
             )
         return found[0]
-    return _named_end(folder, ids)
-
-
-def _named_end(folder: Path, ids: Mapping[str, int]) -> int | None:
-    for file in (TOKENIZER_CONFIG, "special_tokens_map.json"):
-        token = read_json_if_any(folder / file).get("eos_token")
-        name = token.get("content") if isinstance(token, dict) else token
-        if name is None:
-            continue
-        if name not in ids:
-            raise BundleError(f"{folder / file}: `eos_token` is `{name}`, which {TOKENIZER} does not have")
-        return ids[name]
-    return None
+    return named_end(folder, ids)
 
 
 def frame_of(folder: Path, recipe: Recipe, kept: Mapping[str, str]) -> dict[str, str]:
@@ -159,44 +91,6 @@ def frame_of(folder: Path, recipe: Recipe, kept: Mapping[str, str]) -> dict[str,
 
 def _media(recipe: Recipe) -> str:
     return "omni" if recipe.family.audio else "vl" if recipe.family.vision else "bare"
-
-
-def template_of(kept: Mapping[str, str]) -> str:
-    """The chat template of a folder's files; empty when there is none.
-
-    Raises:
-        BundleError: a file that should hold it is broken.
-    """
-    if "chat_template.jinja" in kept:
-        return kept["chat_template.jinja"]
-    for file in ("chat_template.json", TOKENIZER_CONFIG):
-        try:
-            found = json.loads(kept[file]).get("chat_template") if file in kept else None
-        except (ValueError, AttributeError) as cause:
-            raise BundleError(f"{file} must hold a JSON object, but does not: {cause}") from cause
-        if isinstance(found, list):  # several by name
-            found = next((item.get("template") for item in found if item.get("name") == "default"), None)
-        if isinstance(found, str):
-            return found
-    return ""
-
-
-def read_sampling(folder: Path) -> dict[str, float | int | bool]:
-    """The sampling settings of `generation_config.json`: do_sample, temperature, top_p, top_k, repetition_penalty.
-
-    Raises:
-        BundleError: one of them is no number.
-    """
-    values = Values(read_json_if_any(folder / GENERATION), str(folder / GENERATION))
-    found: dict[str, float | int | bool] = {}
-    if values.get("do_sample") is not None:
-        found["do_sample"] = values.flag("do_sample")
-    for key in ("temperature", "top_p", "repetition_penalty"):
-        if values.get(key) is not None:
-            found[key] = values.number(key)
-    if values.get("top_k") is not None:
-        found["top_k"] = values.whole("top_k", least=0)
-    return found
 
 
 def read_preprocessing(folder: Path, kind: str = "image") -> dict[str, Any]:

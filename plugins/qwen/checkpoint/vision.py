@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ....core.errors import BundleError
+from ....core.json_values import Values
 from ....core.opening.pictures import STATISTICS
 from ....core.senses import written_sense
 from ....core.settings import Value
@@ -15,7 +16,6 @@ from ..vision_names import NAMES
 from .config import Recipe
 from .names import Rule
 from .tokens import read_preprocessing
-from .values import Values
 
 Settings = dict[str, Value]
 

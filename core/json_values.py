@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ....core.errors import BundleError
+from .errors import BundleError
 
 NEEDED = object()
 
