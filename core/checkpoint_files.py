@@ -70,7 +70,7 @@ def tokens_in(folder: Path, vocabulary: int) -> tuple[dict[str, Any], dict[str, 
 
 
 def pieces(content: Mapping[str, Any], vocabulary: int, *, end: int | None, stops: Iterable[int] = ()) -> str:
-    """A tokenizer as `omniline` keeps it: the content of `tokenizer.json`, how many ids there are, which one ends a text,
+    """A tokenizer as `omniline` keeps it: the content of `tokenizer.json`, how many ids there are, which ends a text,
     and which others end one that is found."""
     made: dict[str, Any] = {"format": 1, "kind": "pieces", "content": content, "vocabulary": vocabulary}
     made |= {} if end is None else {"end": end}

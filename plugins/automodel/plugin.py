@@ -10,7 +10,7 @@ from ...core.backbone import Backbone, Readout
 from ...core.errors import ConfigError
 from ...core.frame import Frame
 from ...core.pretrained import Checkpoint
-from ...core.settings import setting
+from ...core.settings import setting, settings_of
 from ..hookspecs import hookimpl
 from .folder import context_of, judge, parsed, place_of, read_content, width_of
 
@@ -51,6 +51,12 @@ class AutoDecoder(Backbone):
     def __post_init__(self) -> None:
         if not self.path and not self.config:
             raise ConfigError("the backbone `hf` needs a folder: write `hf:PATH`")
+        odd = [name for name in self._changed() if name not in (*WRITTEN, "path")]
+        if odd and not self.config:
+            raise ConfigError(
+                f"the setting `{odd[0]}` of the backbone `hf` is found in the folder and cannot be written; those that "
+                f"can are {', '.join(WRITTEN)}"
+            )
         most = context_of(self.content())
         if self.positions is not None and self.positions > most:
             raise ConfigError(f"`positions` must be at most {most}, as config.json says, but is {self.positions}")
@@ -94,8 +100,12 @@ class AutoDecoder(Backbone):
 
     def written(self) -> dict[str, Any]:
         """The settings that differ from what they are by themselves, of those that a user may write."""
-        plain = {field: type(self).__dataclass_fields__[field].default for field in WRITTEN}
-        return {name: getattr(self, name) for name in WRITTEN if getattr(self, name) != plain[name]}
+        return {name: value for name, value in self._changed().items() if name in WRITTEN}
+
+    def _changed(self) -> dict[str, Any]:
+        """All settings that differ from what they are by themselves."""
+        plain = settings_of(type(self))
+        return {name: value for name, value in self.settings().items() if value != plain[name].default}
 
     def width_of(self) -> int:
         """The size of a token's embedding."""

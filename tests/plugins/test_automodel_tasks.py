@@ -188,6 +188,8 @@ def test_what_is_written_wrongly_says_so(gpt2, decoder_folders, tmp_path):
         ol.Model.build(backbone="hf:", tasks=reverse())
     with pytest.raises(ConfigError, match="the backbone `hf` needs a folder: write `hf:PATH`"):
         ol.Model.build(backbone="hf", tasks=reverse())
+    with pytest.raises(ConfigError, match="the setting `before` .* is found in the folder and cannot be written"):
+        ol.Model.build(backbone=f"{gpt2},before=x", tasks=reverse())
     with pytest.raises(ConfigError, match="`positions` must be at most 160, as config.json says, but is 400"):
         ol.Model.build(backbone=f"{gpt2},positions=400", tasks=reverse())
     with pytest.raises(ConfigError, match="no setting `poitions` to be written on loading; did you mean `positions`"):
