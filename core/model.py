@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -18,9 +19,10 @@ from .layout import Layout
 from .levels import LEVEL, Levels
 from .loss import Loss
 from .networks import BackboneNetwork, LossRows
-from .parts import PortSpec, bare_spec, declared, make_port, working_half
+from .parts import MARKS, PortSpec, bare_spec, declared, make_port, working_half
 from .plan import Part
 from .port import Port
+from .unfilled import Unfilled
 
 AUXILIARY = "auxiliary"
 """Ends the name of a sum that stands beside an objective's own."""
@@ -58,6 +60,7 @@ class Network(nn.Module):
         catalog: where declarations are found.
         assets: what ports ask for besides settings, such as the tokenizer.
         loaded: names of ports whose weights are loaded afterwards, so that no pretrained ones are fetched for them.
+        unfilled: leaves the large weights of the backbone and of these ports to the caller, who writes them.
     """
 
     def __init__(
@@ -69,15 +72,20 @@ class Network(nn.Module):
         catalog: Catalog,
         assets: Mapping[str, Any],
         loaded: Collection[str] = (),
+        unfilled: Unfilled | None = None,
     ) -> None:
         super().__init__()
         self.table = tuple(table)
         self.mutual = backbone.mutual
         made = working_half(backbone.build, f"the backbone `{type(backbone).__qualname__}`")
-        self.backbone = made(kinds=len(self.table), **backbone.settings())
+        with unfilled or nullcontext():
+            self.backbone = made(kinds=len(self.table), **backbone.settings())
         width = self.backbone.width
-        specs = [bare_spec(spec, catalog) if spec.name in loaded else spec for spec in self.table]
-        self.ports = nn.ModuleDict({spec.name: make_port(spec, width, assets) for spec in specs})
+        self.ports = nn.ModuleDict()
+        for spec in self.table:
+            known = spec.name in loaded
+            with unfilled if unfilled and known and spec.name != MARKS else nullcontext():
+                self.ports[spec.name] = make_port(bare_spec(spec, catalog) if known else spec, width, assets)
         if not backbone.tied():
             for port in self.ports.values():
                 port.untie()  # type: ignore[operator]

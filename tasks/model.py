@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -23,10 +24,11 @@ from ..core.reader import Reader, make_reader
 from ..core.seeding import mix
 from ..core.senses import with_senses
 from ..core.settings import Value
+from ..core.unfilled import Unfilled
 from ..plugins.manager import installed
 from .asking import ask, stream
 from .binding import Bound, bind, check_first_rows
-from .carrying import copy_frozen, copy_weights
+from .carrying import copy_frozen, grown
 from .freezing import apply_low_rank, low_rank_of
 from .freezing import freeze as freeze_weights
 from .mixture import Mixture, mixture_of
@@ -75,11 +77,11 @@ class Model:
         self.sampling: dict[str, Value] = {}
         self.origin: dict[str, str] = {}
         self.lora: LowRank | None = None
-        self.network = self._make({spec.name for spec in table} if loaded else set())
+        self.network = self._make({spec.name for spec in table}, Unfilled()) if loaded else self._make(set())
         self._bounds: dict[int, Bound] = {}
         self._readers: dict[str, tuple[Bound, Reader]] = {}
 
-    def _make(self, loaded: Collection[str]) -> Network:
+    def _make(self, loaded: Collection[str], unfilled: Unfilled | None = None) -> Network:
         made = Network(
             self.table,
             self.backbone,
@@ -87,6 +89,7 @@ class Model:
             catalog=self.catalog,
             assets={"tokenizer": self.tokenizer},
             loaded=loaded,
+            unfilled=unfilled,
         )
         if self.lora is not None:
             add_low_rank(made, self.lora)
@@ -168,12 +171,10 @@ class Model:
         if table == self.table:
             self.network.add_losses(losses_of(self.plans.values()), self.catalog)
             return
-        old, device, self.table = self.network, self.device, table
+        old, self.table = self.network, table
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(seed, "weights"))
-            self.network = self._make({spec.name for spec in old.table}).to(device)
-        copy_weights(old, self.network)
-        copy_frozen(old, self.network)
+            self.network = grown(old, partial(self._make, {spec.name for spec in old.table}))
 
     def named(self) -> str | Backbone:
         """The backbone under the name that it was asked for, where that name still makes it."""

@@ -71,10 +71,10 @@ def load_pretrained(
         loaded=True,
     )
     model.sampling, model.origin = dict(found.sampling), {"format": name, **found.origin}
-    _take(model, found, folder)
     wanted = found.dtype if dtype == "auto" else dtype
     if wanted is not None:
         model.network.to(getattr(torch, wanted) if isinstance(wanted, str) else wanted)
+    _take(model, found, folder)
     model.network.eval()
     for note in notes:
         warnings.warn(f"{folder}: {note}", UserWarning, stacklevel=3)
