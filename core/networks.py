@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -154,6 +154,66 @@ class BackboneNetwork(Protocol):
 
         They are causal among themselves, or `rows.mutual`. The cost of a row does not grow with what was fed before,
         attention itself apart.
+        """
+        ...
+
+
+Memory = Sequence[tuple[Tensor, Tensor]]
+"""For each layer keys and values [rows, heads, head size]."""
+
+
+class Span(NamedTuple):
+    """Rows `first` to `end` of one stream."""
+
+    stream: int
+    first: int
+    end: int
+
+
+class Reading(Protocol):
+    """The source rows of a layout, each looking back alone, read span by span."""
+
+    @property
+    def rows(self) -> Tensor:
+        """[rows, any], stream after stream: what enters the first layer."""
+        ...
+
+    @property
+    def marks(self) -> Tensor:
+        """int64 [rows, any]: what decides beside them, such as places. A row's keys and values follow from its stream's
+        `rows` and `marks` up to it, from the weights, and from nothing else."""
+        ...
+
+    @property
+    def memory(self) -> Memory:
+        """Keys and values of all rows; who reads spans fills in those of the rows ahead of them."""
+        ...
+
+    def read(self, spans: Sequence[Span]) -> None:
+        """Make the keys and values of these rows, at most one span of each stream; those ahead of them are there."""
+        ...
+
+    def read_all(self) -> None:
+        """The same for all rows, of which none is there."""
+        ...
+
+    def cache(self) -> Cache:
+        """What `prefill` returns, once all rows were read."""
+        ...
+
+
+@runtime_checkable
+class LookingBack(Protocol):
+    """What a `BackboneNetwork` offers besides when its source rows see only what is before them.
+
+    Rows that requests have in common are then read once, see `core.prefixes`.
+    """
+
+    def reading(self, x: Tensor, layout: Layout) -> Reading | None:
+        """Source rows as for `prefill`, none of them read yet; None where they must be read in one go.
+
+        Raises:
+            ValueError: as `prefill`.
         """
         ...
 

@@ -93,6 +93,8 @@ def _evaluate(model: Model, bound: Bound, split: Split, most: int | None, settin
         raise note_place(DataError(f"task `{bound.task.name}`, {split} {cause}"), bound.plan) from cause
     finally:
         model.network.train(training)
+        if training:
+            model.prefixes.clear()
     kept = [(row, output) for row, output in zip(held, found, strict=True) if output is not None]
     truths, outputs = [row for row, _ in kept], [output for _, output in kept]
     values, lower = judge(bound, truths, outputs)

@@ -20,6 +20,7 @@ from ..core.outputs import Output, Piece
 from ..core.packing import MARK_LOSS
 from ..core.parts import PortSpec, port_table
 from ..core.plan import Part, Plan
+from ..core.prefixes import PrefixStore
 from ..core.reader import Reader, make_reader
 from ..core.seeding import mix
 from ..core.senses import with_senses
@@ -55,6 +56,7 @@ class Model:
         sampling: settings of decoders that stand for those which the user does not write.
         origin: of a model of another library, what writing it in its format needs.
         lora: the low-rank updates that its layers have, if any.
+        prefixes: leading rows of prompts that were read, for the next prompts that begin so.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Model:
         self.sampling: dict[str, Value] = {}
         self.origin: dict[str, str] = {}
         self.lora: LowRank | None = None
+        self.prefixes = PrefixStore()
         self.network = self._make({spec.name for spec in table}, Unfilled()) if loaded else self._make(set())
         self._bounds: dict[int, Bound] = {}
         self._readers: dict[str, tuple[Bound, Reader]] = {}
@@ -256,7 +259,7 @@ class Model:
             instruction: the line; its weights must have been trained on some task with the same ports.
             data: a mapping from column to value, or an iterable of mappings. Target slots with `no_loss` must be given.
             settings: `decoder=` and its settings for all target slots, `seed=`, `most_tokens=`, `batch_rows=`,
-                `batch_tokens=`.
+                `batch_tokens=`, `prefix_cache=` (megabytes of read prompts that are kept, 256; 0 reads all anew).
 
         Raises:
             InstructionError: the line is wrong.

@@ -22,6 +22,7 @@ from ..core.outputs import Output, Writer
 from ..core.packing import pack
 from ..core.plan import Repeat, SlotPlan, uses, walk
 from ..core.port import Port
+from ..core.prefixes import KEPT, prefill, sized
 from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
 from .binding import note_place
@@ -54,6 +55,8 @@ class Predictor:
         on_error: "skip" answers None for a row that cannot be read and lists it in `failures`.
         negative: what guidance leads away from: a text for the first TEXT slot of the source, or columns' values; by
             default no source at all.
+        prefix_cache: megabytes of prompts, as they were read, that the model keeps for prompts that begin alike; with 0
+            all is read anew.
         settings: of the decoders.
     """
 
@@ -70,6 +73,7 @@ class Predictor:
         mode: Mode = "predict",
         on_error: str = "raise",
         negative: Negative = None,
+        prefix_cache: float = KEPT,
         **settings: Any,
     ) -> None:
         self.model = model
@@ -80,6 +84,7 @@ class Predictor:
         self.decoder, self.settings = decoder, settings
         self.mode, self.on_error = mode, on_error
         self.negative = negative
+        self.prefixes = sized(model.prefixes, prefix_cache)
         self.failures: list[Failure] = []
         self.wording = reader.plan.alternatives[0]
         self.slots = reader.wordings[0].slots
@@ -187,7 +192,8 @@ class Predictor:
         """The examples' source sides as a batch, and what the backbone remembers of them."""
         network = self.model.network
         batch = pack(examples, {self.reader.task: self.reader}).to(self.model.device)
-        return batch, network.network.prefill(network.embed(batch.inputs, batch.order), batch.layout)
+        x = network.embed(batch.inputs, batch.order)
+        return batch, prefill(network.network, x, batch.layout, self.prefixes)
 
     def _shadow(self, examples: Sequence[Example], rows: Sequence[Mapping[str, Any]]) -> Cache | None:
         """The same streams with another source or none, when a decoder has `guidance`."""

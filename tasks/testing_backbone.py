@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.backbone import Backbone
 from ..core.layout import Layout, Ragged, Segment, plain_layout
-from ..core.networks import NewRows
+from ..core.networks import LookingBack, NewRows, Span
 from ..core.parts import working_half
 from .testing_declaration import DeclarationContract, build
 
@@ -150,6 +150,20 @@ class BackboneContract(DeclarationContract):
             hidden = network.extend(rows, cache)
         for stream, old in enumerate(chosen.tolist()):
             assert torch.allclose(hidden[stream], whole[old][1:3], atol=1e-4), f"stream {stream}, once {old}"
+
+    def test_sources_that_look_back_can_be_read_in_spans(self) -> None:
+        """Where the network says that its source rows look back alone: their keys and values are those of one go."""
+        network, (x, layout, _) = self._network(), self._batch()
+        if not isinstance(network, LookingBack):
+            return
+        spans, whole = (network.reading(*self._sources(x, layout)) for _ in range(2))
+        if spans is None or whole is None:
+            return
+        spans.read([Span(i, 0, n // 2) for i, n in enumerate(SOURCE) if n // 2])
+        spans.read([Span(i, n // 2, n) for i, n in enumerate(SOURCE) if n])
+        whole.read_all()
+        for layer, (own, other) in enumerate(zip(spans.memory, whole.memory, strict=True)):
+            assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(own, other, strict=True)), f"layer {layer}"
 
     def _network(self) -> Any:
         """The network in eval mode, every weight away from its start so that each option has an effect."""

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ...core.attention_groups import Piece
-from ...core.layout import Ragged
 from .long_context import LongContext, RowPlaces
 from .long_dual import dual_parts, plain_parts
 from .long_parts import Merged, merge_parts
@@ -37,6 +36,19 @@ class Span(NamedTuple):
     end: int
 
 
+def in_pieces(spans: Sequence[Span], most: int | None) -> Iterator[list[Span]]:
+    """Spans in pieces of at most `most` rows, one of every span at a time.
+
+    >>> [[(s.first, s.end) for s in piece] for piece in in_pieces([Span(0, 2, 7), Span(7, 0, 3)], 4)]
+    [[(2, 6), (0, 3)], [(6, 7)]]
+    """
+    longest = max((span.end - span.first for span in spans), default=0)
+    step = most or max(longest, 1)
+    for ahead in range(0, longest, step):
+        begun = [span._replace(first=span.first + ahead) for span in spans if span.end - span.first > ahead]
+        yield [span._replace(end=min(span.end, span.first + step)) for span in begun]
+
+
 class Keys(NamedTuple):
     """What the rows of one stream see: versions of the queries of `place` and on, keys and values up to the last."""
 
@@ -44,18 +56,6 @@ class Keys(NamedTuple):
     k: Tensor
     v: Tensor
     place: int
-
-
-def pieces_of(joined: Ragged, most: int | None) -> Iterator[list[Span]]:
-    """All streams in pieces of at most `most` rows, one of every stream at a time.
-
-    >>> [[span.end - span.first for span in piece] for piece in pieces_of(Ragged((5, 3)), 4)]
-    [[4, 3], [1]]
-    """
-    step = most or max(joined.longest, 1)
-    for first in range(0, joined.longest, step):
-        streams = zip(joined.starts, joined.lengths, strict=True)
-        yield [Span(at, first, min(length, first + step)) for at, length in streams if length > first]
 
 
 @dataclass
@@ -126,23 +126,6 @@ def chosen_by(seen: Keys, long: LongContext, sparse: Sparse, budgets: Sequence[S
         p = last_probabilities(own, seen.k[:, head // share], seen.place + count - last, long.dual)
         found.append(choose(p, vertical, slash, sparse))
     return found
-
-
-def prefill_in_pieces(network: DecoderNetwork, x: Tensor, layout: Layout, places: RowPlaces) -> Memory:
-    """Keys and values of all layers [joined rows, key heads, head size], zeros for void rows.
-
-    Args:
-        network: whose layers read.
-        x: embeddings [joined rows, width].
-        layout: of source rows alone.
-        places: of the joined rows.
-    """
-    memory = empty_memory(network, x)
-    for spans in pieces_of(layout.joined, network.long.piece):
-        read_piece(
-            network, x, layout, places, network.piece_reader(network.long, memory, network.sparse_budgets, spans)
-        )
-    return memory
 
 
 def empty_memory(network: DecoderNetwork, x: Tensor) -> Memory:

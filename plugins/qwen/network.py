@@ -13,14 +13,15 @@ from ...core.balance import Balance
 from ...core.cache import StreamCache
 from ...core.layers import Linear, RMSNorm, dropout, rerun
 from ...core.layout import Layout
-from ...core.networks import Cache, NewRows
+from ...core.networks import Cache, NewRows, Reading
 from .experts import Mixture, Routed, shapes
 from .layers import DecoderLayer, Shape
 from .long_context import LongContext, RowPlaces, Turns
-from .long_prefill import PieceReader, prefill_in_pieces
+from .long_prefill import PieceReader
 from .places import After, places_of
+from .reading import SourceReading
 from .rotary import GROWING, Rotary
-from .routing import Way, note, ways_of
+from .routing import Way, note, watched, ways_of
 
 
 class DecoderNetwork(nn.Module):
@@ -66,6 +67,7 @@ class DecoderNetwork(nn.Module):
         self.width, self.positions, self.head_size, self.key_heads = width, positions, size, key_heads
         self.rotary, self.rate = _rotary(size, more), float(more.get("rope_rate", 1.0))
         self.after: After = more.get("rope_after", "largest")
+        self.prefix = prefix
         self.long = LongContext.of(more, prefix=prefix, sections=self.rotary.sections is not None)
         self.dropout, self.checkpoint = dropout, checkpoint
         shape = Shape(
@@ -101,7 +103,7 @@ class DecoderNetwork(nn.Module):
         Raises:
             ValueError: source and target together are longer than `positions`.
         """
-        hidden, _, _ = self._read(x, layout)
+        hidden, _ = self.read_once(x, layout)
         return layout.unjoin(hidden) if layout.rows else hidden
 
     @torch.no_grad()
@@ -113,14 +115,22 @@ class DecoderNetwork(nn.Module):
         """
         if layout.target.rows:
             raise ValueError(f"prefill reads source rows, but the layout has {layout.target.rows} target rows too")
-        if self.long.sparse is None and self.long.piece is None:
-            hidden, memory, ends = self._read(x, layout)
-        else:
-            self._fits(layout.joined.longest)
-            rows = layout.join(self.typed(x, layout.kinds)) if layout.rows else x
-            places, ends = self.row_places(layout, x.device)
-            memory = prefill_in_pieces(self, rows, layout, places)
-        return StreamCache(memory, layout.joined, ends)
+        reading = SourceReading(self, x, layout)
+        reading.read_all()
+        return reading.cache()
+
+    @torch.no_grad()
+    def reading(self, x: Tensor, layout: Layout) -> Reading | None:
+        """See `core.networks.LookingBack`: not where the source is seen both ways, where rotations or what is kept of
+        attention depend on a prompt's length, or while routes are recorded or replayed.
+
+        Raises:
+            ValueError: a source is longer than `positions`.
+        """
+        alone = self.prefix == "causal" and self.rotary.scaling not in GROWING and self.long.sparse is None
+        if not alone or layout.padded or layout.target.rows or watched():
+            return None
+        return SourceReading(self, x, layout)
 
     @torch.no_grad()
     def extend(self, rows: NewRows, cache: Cache) -> Tensor:
@@ -132,7 +142,7 @@ class DecoderNetwork(nn.Module):
         assert isinstance(cache, StreamCache)
         step = cache.begin(rows)
         sizes = zip(cache.source_lengths, step.fed, step.counts, strict=True)
-        self._fits(max((sum(size) for size in sizes), default=0))
+        self.check_length(max((sum(size) for size in sizes), default=0))
         index, places = (
             step.places + torch.tensor(first, dtype=torch.long, device=step.x.device)[:, None]
             for first in (cache.source_lengths, cache.source_ends)
@@ -148,12 +158,12 @@ class DecoderNetwork(nn.Module):
         note(chosen)
         return step.finish(self.norm(hidden))
 
-    def _read(self, x: Tensor, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]], tuple[int, ...] | None]:
-        """Hidden states in the joined order, each layer's keys and values, and the places that follow the streams."""
-        self._fits(layout.joined.longest)
+    def read_once(self, x: Tensor, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Hidden states in the joined order, and each layer's keys and values."""
+        self.check_length(layout.joined.longest)
         rows = self.typed(x, layout.kinds)
         hidden = dropout(layout.join(rows) if layout.rows else rows, self.dropout, self.training)
-        places, ends = self.row_places(layout, x.device)
+        places, _ = self.row_places(layout, x.device)
         by = self.long.turns(places, self.rotary)._replace(reader=self.long.reader(layout))
         memory, routes = [], []
         ways = iter(ways_of(self.mixed, len(hidden), layout.joined.real if layout.padded else None))
@@ -162,7 +172,7 @@ class DecoderNetwork(nn.Module):
             memory.append(own)
             routes += [routed] if routed is not None else []
         self._weigh(routes, sum(layout.joined.lengths))
-        return self.norm(hidden), memory, ends
+        return self.norm(hidden), memory
 
     def row_places(self, layout: Layout, device: torch.device) -> tuple[RowPlaces, tuple[int, ...] | None]:
         """Where the joined rows stand, and the places that follow the streams where they do not count rows."""
@@ -198,7 +208,7 @@ class DecoderNetwork(nn.Module):
         """The layers, in order."""
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
 
-    def _fits(self, longest: int) -> None:
+    def check_length(self, longest: int) -> None:
         if longest > self.positions:
             raise ValueError(
                 f"source and target must have at most {self.positions} tokens together, but have {longest}: raise "

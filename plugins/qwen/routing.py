@@ -48,6 +48,11 @@ def replayed(routes: Sequence[Route]) -> Iterator[None]:
         _REPLAY.reset(token)
 
 
+def watched() -> bool:
+    """Whether routes are recorded or replayed here, so that a pass must be the pass that it looks like."""
+    return _RECORD.get() is not None or _REPLAY.get() is not None
+
+
 def note(chosen: Sequence[Tensor]) -> None:
     """Tell where the rows of a pass went, layer by layer [rows, top]."""
     held = _RECORD.get()

@@ -209,7 +209,7 @@ def _generated(pair: Pair, count: int) -> tuple[str, float, dict[str, Any]]:
     network = pair.theirs.eval()
 
     def ours() -> object:
-        return pair.ours.predict(line, rows, decoder="greedy", min_length=NEW)
+        return pair.ours.predict(line, rows, decoder="greedy", min_length=NEW, prefix_cache=0)
 
     def theirs() -> object:
         return network.generate(
