@@ -67,9 +67,8 @@ class DecoderNetwork(nn.Module):
         self.width, self.positions, self.head_size, self.key_heads = width, positions, size, key_heads
         self.rotary, self.rate = _rotary(size, more), float(more.get("rope_rate", 1.0))
         self.after: After = more.get("rope_after", "largest")
-        self.prefix = prefix
         self.long = LongContext.of(more, prefix=prefix, sections=self.rotary.sections is not None)
-        self.dropout, self.checkpoint = dropout, checkpoint
+        self.dropout, self.checkpoint, self.prefix = dropout, checkpoint, prefix
         shape = Shape(
             width=width,
             heads=heads,
