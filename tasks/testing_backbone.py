@@ -121,8 +121,10 @@ class BackboneContract(DeclarationContract):
             assert tuple(hidden.shape) == (layout.rows, width)
 
     def test_the_cache_equals_the_forward_pass(self) -> None:
-        """Target rows fed a few at a time, ragged, give the hidden states of one pass."""
+        """Target rows fed a few at a time, ragged, give the hidden states of one pass, and sources read in spans the same
+        keys."""
         network, (x, layout, _) = self._network(), self._batch()
+        self._check_spans(network, x, layout)
         whole = self._by_stream(network(x, layout), layout)
         with torch.no_grad():
             cache = network.prefill(*self._sources(x, layout))
@@ -150,20 +152,6 @@ class BackboneContract(DeclarationContract):
             hidden = network.extend(rows, cache)
         for stream, old in enumerate(chosen.tolist()):
             assert torch.allclose(hidden[stream], whole[old][1:3], atol=1e-4), f"stream {stream}, once {old}"
-
-    def test_sources_that_look_back_can_be_read_in_spans(self) -> None:
-        """Where the network says that its source rows look back alone: their keys and values are those of one go."""
-        network, (x, layout, _) = self._network(), self._batch()
-        if not isinstance(network, LookingBack):
-            return
-        spans, whole = (network.reading(*self._sources(x, layout)) for _ in range(2))
-        if spans is None or whole is None:
-            return
-        spans.read([Span(i, 0, n // 2) for i, n in enumerate(SOURCE) if n // 2])
-        spans.read([Span(i, n // 2, n) for i, n in enumerate(SOURCE) if n])
-        whole.read_all()
-        for layer, (own, other) in enumerate(zip(spans.memory, whole.memory, strict=True)):
-            assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(own, other, strict=True)), f"layer {layer}"
 
     def _network(self) -> Any:
         """The network in eval mode, every weight away from its start so that each option has an effect."""
@@ -202,6 +190,19 @@ class BackboneContract(DeclarationContract):
         with torch.no_grad():
             apart = (network(x, layout) - network(changed, layout)).abs().amax(1)
         return set((apart > 1e-6).nonzero()[:, 0].tolist())
+
+    def _check_spans(self, network: Any, x: Tensor, layout: Layout) -> None:
+        """Where source rows can be read in spans, their keys and values are those of one go."""
+        if not isinstance(network, LookingBack):
+            return
+        spans, whole = (network.reading(*self._sources(x, layout)) for _ in range(2))
+        if spans is None or whole is None:
+            return
+        spans.read([Span(i, 0, n // 2) for i, n in enumerate(SOURCE) if n // 2])
+        spans.read([Span(i, n // 2, n) for i, n in enumerate(SOURCE) if n])
+        whole.read_all()
+        for layer, (own, other) in enumerate(zip(spans.memory, whole.memory, strict=True)):
+            assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(own, other, strict=True)), f"layer {layer}"
 
     def _by_stream(self, hidden: Tensor, layout: Layout) -> list[Tensor]:
         _, target = layout.split(hidden.detach())
