@@ -121,8 +121,8 @@ class BackboneContract(DeclarationContract):
             assert tuple(hidden.shape) == (layout.rows, width)
 
     def test_the_cache_equals_the_forward_pass(self) -> None:
-        """Target rows fed a few at a time, ragged, give the hidden states of one pass, and sources read in spans the same
-        keys."""
+        """Target rows fed a few at a time, ragged, give the hidden states of one pass; sources read in spans, the
+        same keys."""
         network, (x, layout, _) = self._network(), self._batch()
         self._check_spans(network, x, layout)
         whole = self._by_stream(network(x, layout), layout)
