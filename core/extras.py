@@ -8,8 +8,8 @@ from typing import Any
 from .errors import ConfigError
 
 
-def needed(module: str, extra: str) -> Any:
-    """A module that an extra of the package installs.
+def needed(module: str, extra: str, what: str = "sounds") -> Any:
+    """A module that an extra of the package installs; `what` needs it.
 
     Raises:
         ConfigError: it is not installed.
@@ -21,4 +21,4 @@ def needed(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as cause:
-        raise ConfigError(f"sounds need the library `{module}`: pip install omniline[{extra}]") from cause
+        raise ConfigError(f"{what} need the library `{module}`: pip install omniline[{extra}]") from cause

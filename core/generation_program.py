@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from .codec import Encoded
 from .conversing import Thoughts
+from .inventory import Inventory
 from .networks import DecoderSearch
 from .plan import Branch, Prompt, Repeat, Use
 from .plan import Step as PlanStep
@@ -51,6 +52,7 @@ class Decode:
         end: the token that ends the value where it is not the port's own.
         stops: other tokens that end it; they are no part of it either.
         thoughts: the tokens around a thought that may open it.
+        inventory: what its tokens write, for a decoder that rules what may be written.
     """
 
     slot: int
@@ -63,6 +65,7 @@ class Decode:
     end: int | None = None
     stops: tuple[int, ...] = ()
     thoughts: Thoughts | None = None
+    inventory: Inventory | None = None
 
     @property
     def most(self) -> int:

@@ -26,6 +26,7 @@ from ..core.prefixes import KEPT, prefill, sized
 from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
 from .binding import note_place
+from .constraining import inventory_for
 from .following import leads_of
 from .forcing import answer_room, continued, continued_step, forced, forced_step, opened, opening, rows_of
 from .guiding import Negative, is_guided, known_values, negative_of, read_tokens, shadow_examples
@@ -303,6 +304,7 @@ class Predictor:
             decoder=self.searches[slot.index],
             trie=self.reader.tries[reader.trie] if reader.trie >= 0 else None,
             stops=tuple(getattr(reader.codec, "stops", ())),
+            inventory=inventory_for(slot, self.searches[slot.index], self.model),
         )
 
     def _given(self, row: Mapping[str, Any]) -> dict[int, Given]:

@@ -114,6 +114,12 @@ def marks_of(inner: tokenizers.Tokenizer) -> list[tuple[int, str, bool]]:
     return [(id, t.content, bool(t.special)) for id, t in added if t.special or MARK.fullmatch(t.content)]
 
 
+def loose_marks(inner: tokenizers.Tokenizer) -> re.Pattern[str] | None:
+    """Finds the marks that a tokenizer reads in texts, those that it does not call special; None where none are."""
+    names = [re.escape(name) for _, name, special in marks_of(inner) if not special]
+    return re.compile("|".join(names)) if names else None
+
+
 def with_special_marks(inner: tokenizers.Tokenizer) -> str:
     """The content of a tokenizer, all its marks called special."""
     content = json.loads(inner.to_str())
@@ -178,6 +184,21 @@ def trained_bpe(texts: Iterable[str], size: int) -> str:
     if not counted:
         raise ConfigError("a BPE vocabulary must be trained on at least one text, but there is none")
     return str(inner.to_str())
+
+
+def utf8_of(text: str) -> bytes:
+    """The bytes of a text.
+
+    Raises:
+        ValueError: it holds half of a surrogate pair.
+    """
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as cause:
+        raise ValueError(
+            f"the text must be valid Unicode, but character {cause.start} is half of a surrogate pair "
+            f"({text[cause.start]!r})"
+        ) from cause
 
 
 @contextmanager

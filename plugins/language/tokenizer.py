@@ -8,7 +8,6 @@ measured, encoded and often stands on both sides of an instruction.
 from __future__ import annotations
 
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
@@ -19,14 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import ConfigError
+from ...core.inventory import Inventory
+from .inventories import inventory_of
 from .pieces import (
     WORD,
     PieceTable,
     load_pieces,
+    loose_marks,
     marks_of,
     piece_table,
     splits_at_blanks,
     trained_bpe,
+    utf8_of,
     with_special_marks,
 )
 from .recent import Recent
@@ -44,6 +47,7 @@ class Tokenizer(ABC):
         mask: the id that stands for hidden words.
         stops: other ids that end a value when it is found; a checkpoint may name several.
         marks: the names of all marks that are one token, see `special`.
+        inventory: what each id writes; a ValueError where that depends on its neighbours.
     """
 
     vocabulary: int
@@ -79,6 +83,11 @@ class Tokenizer(ABC):
     @abstractmethod
     def plain(self) -> Ids:
         """The ids that stand for text."""
+
+    @abstractmethod
+    def _inventory(self) -> Inventory: ...
+
+    inventory: cached_property[Inventory] = cached_property(lambda self: self._inventory())
 
     def array(self, text: str) -> Ids:
         """The ids of a text, int64 [n], remembered: not to be written to.
@@ -152,7 +161,8 @@ class Tokenizer(ABC):
         return hash(self.to_json())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: None if isinstance(value, Recent) else value for name, value in self.__dict__.items()}
+        kept = ((name, value) for name, value in self.__dict__.items() if not isinstance(value, Inventory))
+        return {name: None if isinstance(value, Recent) else value for name, value in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({name: Recent() if value is None else value for name, value in state.items()})
@@ -168,7 +178,7 @@ class ByteTokenizer(Tokenizer):
     vocabulary, end, mask = 258, 256, 257
 
     def _cut(self, text: str) -> Ids:
-        return np.frombuffer(_utf8(text), dtype=np.uint8).astype(np.int64)
+        return np.frombuffer(utf8_of(text), dtype=np.uint8).astype(np.int64)
 
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(i for i in ids if i < 256).decode("utf-8", errors="replace")
@@ -185,6 +195,9 @@ class ByteTokenizer(Tokenizer):
     @cached_property
     def plain(self) -> Ids:
         return np.arange(256)
+
+    def _inventory(self) -> Inventory:
+        return Inventory((*(bytes([byte]) for byte in range(256)), b"", b""), end=self.end)
 
 
 class PieceTokenizer(Tokenizer):
@@ -218,11 +231,12 @@ class PieceTokenizer(Tokenizer):
         self._own = {name: value for name, value in given if value is not None}
         self._known, self._starts, self._plain = table.known, table.starts, table.plain
         self.marks = tuple(name for _, name, _ in marks_of(self._inner))
+        self._loose = loose_marks(self._inner)
         self._by_word = splits_at_blanks(self._inner)
         self._words: Recent[list[int]] = Recent()
 
     def _cut(self, text: str) -> Ids:
-        _utf8(text)
+        utf8_of(text)
         if not self._by_word:
             return np.array(self._pieces(text), dtype=np.int64)
         ids: list[int] = []
@@ -268,12 +282,6 @@ class PieceTokenizer(Tokenizer):
         return {name: id for id, name, _ in marks_of(self._inner)}
 
     @cached_property
-    def _loose(self) -> re.Pattern[str] | None:
-        """Finds the marks that the tokenizer reads in texts."""
-        names = [re.escape(name) for _, name, special in marks_of(self._inner) if not special]
-        return re.compile("|".join(names)) if names else None
-
-    @cached_property
     def _strict(self) -> PieceTokenizer:
         """The same tokenizer with all its marks special, made when a text first spells one."""
         return PieceTokenizer(with_special_marks(self._inner))
@@ -294,6 +302,9 @@ class PieceTokenizer(Tokenizer):
     def plain(self) -> Ids:
         return self._plain
 
+    def _inventory(self) -> Inventory:
+        return inventory_of(self._inner, ends=(self.end, *self.stops), vocabulary=self.vocabulary)
+
 
 def train_bpe(texts: Iterable[str], *, size: int = 8192) -> PieceTokenizer:
     """A byte-level BPE tokenizer of these texts; every text has tokens, whatever its script.
@@ -312,16 +323,6 @@ def train_bpe(texts: Iterable[str], *, size: int = 8192) -> PieceTokenizer:
     if size < ByteTokenizer.vocabulary:
         raise ConfigError(f"the size of a BPE vocabulary must be at least {ByteTokenizer.vocabulary}, but is {size}")
     return PieceTokenizer(trained_bpe(texts, size - 2))
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as cause:
-        raise ValueError(
-            f"the text must be valid Unicode, but character {cause.start} is half of a surrogate pair "
-            f"({text[cause.start]!r})"
-        ) from cause
 
 
 def _read(text: str) -> Tokenizer:

@@ -16,7 +16,7 @@ from ...core.generation_frontier import Frontier
 from ...core.networks import Found
 from .greedy import choose_class, likeliest
 from .lanes import NEVER, Lanes, Step, top
-from .rules import Rules
+from .rules import rules_of
 
 
 class Beam:
@@ -30,11 +30,11 @@ class Beam:
         early_stop: bool = True,
         **rules: Any,
     ) -> None:
-        """`rules` are those of `Rules`."""
+        """`rules` are those of `rules_of`."""
         self.beams = beams
         self.length_penalty = length_penalty
         self.early_stop = early_stop
-        self.rules = Rules(**rules)
+        self.rules = rules_of(**rules)
 
     def __call__(self, frontier: Frontier) -> Found:
         """See `DecoderSearch`."""
@@ -93,6 +93,8 @@ class Search:
         step = self.lanes.step(options, ranked.lanes, ranked.columns)
         ended = step.ended.view_as(ranked.scores)
         self._finish(ranked, ended, step.tokens.view_as(ranked.scores))
+        if self.lanes.constraint is not None and self.lanes.length == self.lanes.most - 1:
+            self._cut()
         if bool(self.done.all()):
             return
         scores, places = ranked.scores.masked_fill(ended, NEVER).topk(min(self.rules.beams, ended.shape[1]), dim=1)
@@ -140,6 +142,15 @@ class Search:
         self.answers[home, length - 1] = tokens[better, place]
         if self.rules.early_stop:
             self.done = self.done | (self.ended[self.home] >= size)
+
+    def _cut(self) -> None:
+        """At the last place: of streams without an answer the best beam is one, cut where it stands, improbable."""
+        lost = ((self.best[self.home] == NEVER) & ~self.done).nonzero()[:, 0]
+        lanes = lost * self.running.shape[1] + self.running[lost].argmax(1)
+        home, length = self.home[lost], self.lanes.length
+        self.answers[home, :length] = self.lanes.tokens[lanes, :length]
+        self.answers[home, length] = self.frontier.end or 0
+        self.score[home], self.length[home] = NEVER, length + 1
 
     def _judge(self, running: Tensor) -> None:
         """A stream is done when its best running beam, grown as long as may be, loses to its best answer."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...core.generation_frontier import Frontier
 from ...core.networks import Found
 from .lanes import Lanes, Options, guided, log_sum_exp, peak
-from .rules import Rules
+from .rules import rules_of
 from .thinking import Budget
 
 Choose = Callable[[Options, Tensor, int], Tensor]
@@ -29,8 +29,8 @@ class Greedy:
         thinking_budget: int | None = None,
         **rules: Any,
     ) -> None:
-        """`rules` are those of `Rules`."""
-        self.rules = Rules(guidance=guidance, **rules)
+        """`rules` are those of `rules_of`."""
+        self.rules = rules_of(guidance=guidance, **rules)
         self.thinking_budget = thinking_budget
         self.guidance, self.negative = guidance, negative
 

@@ -17,6 +17,7 @@ from ...core.errors import ConfigError
 from ...core.generation_frontier import Frontier
 from ...core.port import Head
 from ...core.trie import Trie
+from .constraint import Constraint
 from .output_layer import OutputLayer
 from .rules import Penalties, Rules
 
@@ -76,6 +77,8 @@ class Lanes:
         self.rules = rules
         self.penalties: Penalties | None = None
         self.closed = None if frontier.trie is None else ClosedColumns(frontier, frontier.trie)
+        ruled = rules.grammar is not None and frontier.trie is None
+        self.constraint = Constraint(frontier, rules.grammar) if ruled and rules.grammar else None
         self.output = OutputLayer(frontier.port)
         self.most = frontier.limit if frontier.trie is None else frontier.trie.depth
         self.tokens = torch.zeros(frontier.streams, self.most, dtype=torch.long, device=frontier.device)
@@ -91,10 +94,12 @@ class Lanes:
         logits = guided(self.frontier, made, self.rules.guidance, lanes=len(self))
         if self.closed is not None:
             return self.closed.options(logits, self.nodes)
+        if self.constraint is not None:
+            self.constraint.apply(logits)
         return self._ruled(logits, log_sum_exp(logits))
 
     def _ruled(self, logits: Tensor, norm: Tensor) -> Options:
-        """The columns of a whole vocabulary, of which some are banned."""
+        """The columns of a whole vocabulary, of which some are banned; none by rules that would ban all."""
         end, rules = self.frontier.end, self.rules
         if end is not None and self.length == self.most - 1:
             return Options(logits[:, end : end + 1], norm, first=end)
@@ -103,10 +108,14 @@ class Lanes:
             if self.penalties is None:
                 self.penalties = Penalties(self.frontier, rules, logits.shape[1])
             plain, logits = logits, self.penalties.apply(logits)
-        if end is not None and self.length < rules.min_length:
+        short, repeats = self.length < rules.min_length, 0 < rules.no_repeat_ngram <= self.length
+        before = logits.clone() if self.constraint is not None and (short or repeats) else None
+        if end is not None and short:
             logits[:, [end, *self.frontier.stops]] = NEVER
-        if 0 < rules.no_repeat_ngram <= self.length:
+        if repeats:
             ban_repeats(logits, self.tokens[:, : self.length], rules.no_repeat_ngram, keep=end)
+        if before is not None:
+            logits = torch.where((logits == NEVER).all(1, keepdim=True), before, logits)
         return Options(logits, norm, plain=plain)
 
     def step(self, options: Options, rows: Tensor, columns: Tensor) -> Step:
@@ -131,6 +140,8 @@ class Lanes:
         self.length += 1
         if self.penalties is not None:
             self.penalties.saw(step.tokens)
+        if self.constraint is not None:
+            self.constraint.saw(step.tokens.tolist(), None if rows is None else rows.tolist())
         if step.nodes is not None:
             self.nodes = step.nodes
 
@@ -140,6 +151,8 @@ class Lanes:
         self.nodes = self.nodes.index_select(0, rows)
         if self.penalties is not None:
             self.penalties.keep(rows)
+        if self.constraint is not None:
+            self.constraint.keep(rows.tolist())
 
     def without_end(self, lengths: Tensor) -> Tensor:
         """Token counts of answers of these lengths, end marks not counted."""

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from ...core.decoder import Decoder
+from ...core.errors import ConfigError
 from ...core.settings import setting
 from ..hookspecs import hookimpl
 
 
-class Lengths(Decoder):
-    """What all searches over tokens can be told."""
+class Constrained(Decoder):
+    """What a text must be, for all searches over tokens: at most one of the three.
+
+    In Python a schema may also be a mapping, or a class that has a `model_json_schema`.
+    """
+
+    regex: str | None = setting(None, help="a pattern that the whole answer matches")
+    json_schema: str | None = setting(None, help="the answer is JSON of this schema: its text, or the path of a file")
+    grammar: str | None = setting(None, help="the answer is of this grammar: its text in Lark, or the path of a file")
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("regex", "json_schema", "grammar") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ConfigError(f"`{given[0]}` and `{given[1]}` both say what the answer must be: leave one out")
+        schema: Any = self.json_schema
+        if hasattr(schema, "model_json_schema"):
+            schema = schema.model_json_schema()
+        if isinstance(schema, Mapping):
+            object.__setattr__(self, "json_schema", json.dumps(schema, ensure_ascii=False))
+        for name in given:
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"`{name}` must be a text, but is {type(getattr(self, name)).__name__}")
+
+
+class Lengths(Constrained):
+    """What else all searches over tokens can be told."""
 
     min_length: int = setting(0, at_least=0, help="tokens before the end mark is allowed")
     no_repeat_ngram: int = setting(0, at_least=0, at_most=64, help="no run of so many tokens twice; 0 for off")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...core.generation_frontier import Frontier
+from ...core.inventory import Inventory
+from .grammars import grammar_of, start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,7 @@ class Rules:
         repetition_penalty: divides the positive logits of tokens that were read or written, multiplies the negative.
         presence_penalty: taken from the logit of a token that was written.
         frequency_penalty: taken from it as often as it was written.
+        grammar: what a text must be, see `grammars`; None for any.
     """
 
     min_length: int = 0
@@ -29,11 +33,32 @@ class Rules:
     repetition_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    grammar: str | None = None
 
     @property
     def penalises(self) -> bool:
         """Whether logits depend on the tokens so far."""
         return self.repetition_penalty != 1 or self.presence_penalty != 0 or self.frequency_penalty != 0
+
+    def check(self, inventory: Inventory) -> None:
+        """Whether what a text must be can be said with these tokens.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        if self.grammar is not None:
+            start(self.grammar, inventory, opens=True)
+
+
+def rules_of(
+    *, regex: str | None = None, json_schema: str | None = None, grammar: str | None = None, **rules: Any
+) -> Rules:
+    """The rules of a decoder's settings.
+
+    Raises:
+        ConfigError: see `grammar_of`.
+    """
+    return Rules(grammar=grammar_of(regex=regex, json_schema=json_schema, grammar=grammar), **rules)
 
 
 class Penalties:

@@ -15,7 +15,7 @@ from ...core.networks import Found
 from ...core.seeding import mix
 from .greedy import budget_of, choose_class, choose_tokens
 from .lanes import NEVER, Lanes, Options, top
-from .rules import Rules
+from .rules import rules_of
 
 Seeds = np.ndarray[Any, np.dtype[np.uint64]]
 FIRST_LOOK = 256
@@ -42,13 +42,13 @@ class Sample:
         thinking_budget: int | None = None,
         **rules: Any,
     ) -> None:
-        """`rules` are those of `Rules`."""
+        """`rules` are those of `rules_of`."""
         self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p
         self.min_p = min_p
         self.seed = seed
-        self.rules = Rules(guidance=guidance, **rules)
+        self.rules = rules_of(guidance=guidance, **rules)
         self.thinking_budget = thinking_budget
         self.guidance, self.negative = guidance, negative
 
