@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def judge_decoder(content: Mapping[str, Any], place: str) -> None:
 
 
 def made(content: Mapping[str, Any], attention: str = "auto", place: str = "config.json") -> Any:
-    """A decoder with its output layer, with random weights in float32.
+    """A decoder with its output layer in float32; its weights are zeros, as they are always loaded afterwards.
 
     Raises:
         BundleError: it cannot be made.
@@ -64,13 +64,24 @@ def made(content: Mapping[str, Any], attention: str = "auto", place: str = "conf
     judge_decoder(content, place)
     how = {} if attention == "auto" else {"attn_implementation": attention}
     try:
-        with quiet():
+        with quiet(), _undrawn():
             found = library().AutoModelForCausalLM.from_config(
                 _config(content), trust_remote_code=False, dtype=torch.float32, **how
             )
     except Exception as cause:
         raise BundleError(f"{place}: transformers cannot make this decoder: {_line(cause)}") from cause
+    found.tie_weights()
+    with torch.no_grad():
+        for weight in found.parameters():
+            weight.zero_()
     return found
+
+
+def _undrawn() -> AbstractContextManager[None]:
+    """Within it transformers and torch draw no weights, which takes minutes for large decoders."""
+    library()
+    without: AbstractContextManager[None] = importlib.import_module("transformers.initialization").no_init_weights()
+    return without
 
 
 def opened(folder: Path, content: Mapping[str, Any], attention: str = "auto") -> Any:

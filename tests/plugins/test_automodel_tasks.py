@@ -42,7 +42,7 @@ def test_a_line_of_text_is_learnt(name, decoder_folders):
 
 def test_pictures_come_in_by_a_port_of_the_line(gpt2, tmp_path):
     line = "[IMAGE:img,size=16,patch=8] what? -> [TEXT:cap]"
-    model = ol.fit(ol.Task("colour", line, train=PICTURES), backbone=gpt2, max_steps=80, learning_rate=3e-3, **QUIET)
+    model = ol.fit(ol.Task("colour", line, train=PICTURES), backbone=gpt2, max_steps=160, learning_rate=3e-3, **QUIET)
     assert [model.predict(line, row).cap for row in PICTURES] == list(COLOURS)
     with pytest.warns(UserWarning, match="the format has no place for .* weights"):
         model.save(tmp_path / "out", format="hf")
@@ -51,7 +51,7 @@ def test_pictures_come_in_by_a_port_of_the_line(gpt2, tmp_path):
 def test_several_tasks_share_it(gpt2):
     line = "[IMAGE:img,size=16,patch=8] -> [TEXT:cap]"
     tasks = [reverse(), ol.Task("colour", line, train=PICTURES)]
-    model = ol.fit(tasks, backbone=gpt2, max_steps=120, learning_rate=3e-3, **QUIET)
+    model = ol.fit(tasks, backbone=gpt2, max_steps=220, learning_rate=3e-3, **QUIET)
     assert model.predict(LINE, ROWS[0]).back == "cba"
     assert model.predict(line, PICTURES[1]).cap == "blue"
 
