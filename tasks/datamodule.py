@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from multiprocessing import get_all_start_methods
 from typing import Any
 
 import lightning as L
@@ -42,6 +43,7 @@ class DataModule(L.LightningDataModule):
         batch_rows: most rows of a batch.
         padded: padded layouts instead of packed ones; None for packed ones but where padding costs less than 5%.
         workers: loader processes; the stream does not depend on it.
+        worker_start: how they begin: "fork", "spawn" or "forkserver"; None for torch's choice, fork on Linux.
         steps_per_epoch: batches that make an epoch in Lightning's sense; by default one pass over all training rows.
         valid_rows: most validation rows of a task for its loss.
     """
@@ -56,6 +58,7 @@ class DataModule(L.LightningDataModule):
         batch_rows: int | None = None,
         padded: bool | None = None,
         workers: int = 0,
+        worker_start: str | None = None,
         steps_per_epoch: int | None = None,
         valid_rows: int = 256,
     ) -> None:
@@ -63,13 +66,16 @@ class DataModule(L.LightningDataModule):
         for name, value in (("batch_tokens", batch_tokens), ("valid_rows", valid_rows)):
             if value < 1:
                 raise ConfigError(f"{name} must be at least 1, but is {value}")
+        if worker_start is not None and worker_start not in get_all_start_methods():
+            known = ", ".join(f'"{way}"' for way in get_all_start_methods())
+            raise ConfigError(f"worker_start must be one of {known}, but is {worker_start!r}")
         self.mixture = mixture_of(tasks)
         self.model = model
         self.seed = seed
         self.batch_tokens = batch_tokens
         self.batch_rows = batch_rows
         self.padded = padded
-        self.workers = workers
+        self.workers, self.worker_start = workers, worker_start
         self.steps_per_epoch = steps_per_epoch
         self.valid_rows = valid_rows
         self.position = Position()
@@ -241,6 +247,7 @@ class Loader:
             data,
             batch_size=None,
             num_workers=module.workers,
+            multiprocessing_context=module.worker_start if module.workers else None,
             prefetch_factor=4 if module.workers else None,
         )
         batches = _with_totals(_raised(loader), self.accumulate, self.steps)

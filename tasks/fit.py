@@ -43,6 +43,7 @@ def fit(
     batch_rows: int | None = None,
     padded: bool | None = None,
     workers: int = 0,
+    worker_start: str | None = None,
     valid_rows: int = 256,
     metric_rows: int = 64,
     ledger: str | Path | None = None,
@@ -63,7 +64,7 @@ def fit(
         trainer: your own; `trainer_settings` must then be empty.
         resume: a Lightning checkpoint to go on from.
         learning_rate, warmup, schedule, weight_decay, metric_rows, ledger, weighting: see `Module`.
-        batch_tokens, batch_rows, padded, workers, valid_rows: see `DataModule`.
+        batch_tokens, batch_rows, padded, workers, worker_start, valid_rows: see `DataModule`.
         fewer_page_faults: keep freed memory (Linux): faster on a CPU, for some hundreds of megabytes more.
         lora, freeze: what is trained, see `Model.train_only`; by default all.
         trainer_settings: Lightning's own names, such as `max_steps`, `precision`, `callbacks`, `logger`.
@@ -90,7 +91,8 @@ def fit(
     judged = {"metric_rows": metric_rows, "ledger": ledger, "weighting": weighting}
     module = Module(model, mixture, seed=seed, **rate, **judged)  # type: ignore[arg-type]
     size = {"batch_tokens": batch_tokens, "batch_rows": batch_rows, "padded": padded, "valid_rows": valid_rows}
-    data = DataModule(mixture, model=model, seed=seed, workers=workers, **size)  # type: ignore[arg-type]
+    loading = {"workers": workers, "worker_start": worker_start}
+    data = DataModule(mixture, model=model, seed=seed, **loading, **size)  # type: ignore[arg-type]
     with _quiet(own):
         trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume is not None else None, weights_only=True)
     report(module.ledger)

@@ -111,6 +111,7 @@ FIT: Mapping[str, Check] = {
     "batch_rows": whole,
     "padded": flag,
     "workers": whole,
+    "worker_start": one_of("fork", "spawn", "forkserver"),
     "valid_rows": whole,
     "metric_rows": whole,
     "ledger": text,

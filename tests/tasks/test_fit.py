@@ -223,3 +223,17 @@ def test_an_unknown_public_name():
     with pytest.raises(AttributeError, match="has no attribute 'Taks'"):
         _ = ol.Taks
     assert importlib.import_module("omniline") is ol
+
+
+def test_workers_may_be_started_afresh(small):
+    """The batches of workers that inherit nothing are those of the process itself."""
+    sums = []
+    for loading in ({}, {"workers": 1, "worker_start": "spawn"}):
+        model = ol.fit(
+            small.task("box"), backbone=small.BACKBONES["ofa"], max_steps=2, batch_tokens=200, metric_rows=0,
+            enable_progress_bar=False, **loading,
+        )  # fmt: skip
+        sums.append(sum(float(weight.detach().double().sum()) for weight in model.network.parameters()))
+    assert sums[0] == sums[1]
+    with pytest.raises(ConfigError, match="worker_start must be one of .*, but is 'thread'"):
+        ol.DataModule(small.task("box"), worker_start="thread")
