@@ -78,6 +78,8 @@ class Encoded:
             instead of that of the row before it; denoising works so.
         parts: of a value that holds others (a conversation with pictures) its stretches in order, each with its
             modality; `rows` counts them all, and `tensors` is empty.
+        clock: of a part: parts of one clock (-1 for none) stand side by side in time, a clip and its sound with the
+            marks around them; see `interleaving`.
     """
 
     rows: int
@@ -87,6 +89,7 @@ class Encoded:
     grid: Array | None = None
     mutual: bool = False
     parts: tuple[tuple[str, Encoded], ...] = ()
+    clock: int = -1
 
 
 class Codec(Protocol):

@@ -89,7 +89,8 @@ def spread(piece: Piece, kinds: Mapping[str, int]) -> list[Piece]:
         learnt = supervised and has_supervised(encoded)
         role = piece.role if learnt or not supervised else FORCED
         kept = encoded if learnt else replace(encoded, roles=None)
-        out.append(piece._replace(kind=kinds.get(modality, piece.kind), encoded=kept, role=role))
+        clock = encoded.clock if encoded.clock >= 0 else piece.clock
+        out.append(piece._replace(kind=kinds.get(modality, piece.kind), encoded=kept, role=role, clock=clock))
     return out
 
 

@@ -2,8 +2,9 @@
 
 A frame asks for it by `interleave`. A slot that is synced to another, with nothing but white space between the two, is
 then laid out with it: the marks of both, pieces of so many seconds that take turns, the followed slot's first, and the
-closing marks. Each value is still one value of its port: its first piece carries all its tensors, so that a tower sees
-it whole, and only its rows are cut.
+closing marks. So are the parts of a conversation that say one clock, a clip in a turn with its sound. Each value is
+still one value of its port: its first piece carries all its tensors, so that a tower sees it whole, and only its rows
+are cut.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ def woven(pieces: Sequence[Piece], seconds: float) -> list[Piece]:
     at = 0
     while at < len(pieces):
         end = at + 1
-        if pieces[at].clock >= 0 and pieces[at].slot >= 0:
-            while end < len(pieces) and pieces[end].clock == pieces[at].clock and pieces[end].slot >= 0:
+        if _timed(pieces[at]):
+            while end < len(pieces) and pieces[end].clock == pieces[at].clock and _timed(pieces[end]):
                 end += 1
             runs = [run for piece in pieces[at:end] for run in _runs(piece, seconds)]
             out += [piece for _, piece in sorted(runs, key=lambda run: run[0])]
@@ -74,6 +75,13 @@ def woven(pieces: Sequence[Piece], seconds: float) -> list[Piece]:
             out.append(pieces[at])
         at = end
     return out
+
+
+def _timed(piece: Piece) -> bool:
+    """Whether a piece takes turns with its neighbours on one clock; the marks around them do not."""
+    if piece.clock < 0:
+        return False
+    return piece.slot >= 0 if piece.encoded.clock < 0 else piece.encoded.grid is not None
 
 
 def _runs(piece: Piece, seconds: float) -> Iterator[tuple[int, Piece]]:

@@ -123,12 +123,26 @@ def opened(example: Example, lead: Sequence[Forced], given: dict[int, Given], *,
     assert framing is not None
     pieces: list[Piece] = []
     for step in lead:
-        own = [Piece(kind, part, FORCED) for kind, part in parts_of(value_at(given.pop(step.key), ()), step)]
+        parts = parts_of(value_at(given.pop(step.key), ()), step)
+        own = framing.woven([Piece(kind, part, FORCED, clock=part.clock) for kind, part in parts])
         modality = framing.reader.slots[step.key].slot.modality if step.key >= 0 else ""
         pieces += framing.given(own, modality, prompts)
     source, first = framing.opened(example.streams[0].source, pieces, prompts)
     given[key] = first.encoded
     return replace(example, streams=(Stream(source, []),))
+
+
+def refuse_late_clips(given: Mapping[int, Given]) -> None:
+    """Refuse conversations behind an answer whose clips have their sound beside them: these are not laid out by time.
+
+    Raises:
+        DataError: there is one.
+    """
+    if any(part.clock >= 0 for value in given.values() for one in leaves(value) for _, part in one.parts):
+        raise DataError(
+            "a conversation in which a clip has its sound beside it must stand before what is found first: put it on "
+            "the source side, or write use_audio_in_video=false"
+        )
 
 
 def continued(answer: Any, value: Any, reader: SlotReader, depth: int, decode: Callable[[Answer], Any]) -> Any:

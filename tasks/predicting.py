@@ -28,7 +28,17 @@ from ..core.rows import is_absent, read_path
 from .binding import note_place
 from .constraining import inventory_for
 from .following import leads_of
-from .forcing import answer_room, continued, continued_step, forced, forced_step, opened, opening, rows_of
+from .forcing import (
+    answer_room,
+    continued,
+    continued_step,
+    forced,
+    forced_step,
+    opened,
+    opening,
+    refuse_late_clips,
+    rows_of,
+)
 from .guiding import Negative, is_guided, known_values, negative_of, read_tokens, shadow_examples
 from .ledger import Failure
 from .limits import first_branches, limits_of
@@ -113,6 +123,8 @@ class Predictor:
                 example = self._example(row, number)
                 if self.framing is not None and self.wording.arrow == "->":
                     example = opened(example, self.lead, given, key=self.program.first, reader=self.reader)
+                    if self.framing.frame.interleave:
+                        refuse_late_clips(given)
                 examples[number], self.given[number] = example, given
             except DataError as cause:
                 if self.on_error != "skip":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +46,7 @@ class ChatCodec:
         system: what the system says where no system turn opens a conversation, instead of the template's words.
         thinking: "on" is the template's own way with thoughts; "off" has the answer come without one; "keep" writes
             those of all turns, "drop" none.
+        use_audio_in_video: clips in turns bring their own sound, where their part does not say otherwise.
 
     Raises:
         ValueError: `thinking="off"` of a template that has no such mode.
@@ -61,11 +63,13 @@ class ChatCodec:
         template: TemplateName = "chatml",
         system: str | None = None,
         thinking: Thinking = "on",
+        use_audio_in_video: bool = False,
     ) -> None:
         self.held = dict(held or {})
         self.train_on = train_on
         self.template = template_of(template, thinking=thinking, system=system)
         self.thinking = thinking
+        self.use_audio_in_video = use_audio_in_video
         self.marks = Marks(tokenizer, Writing(self.template, muted=thinking == "off"), edges=train_marks)
 
     @property
@@ -137,10 +141,10 @@ class ChatCodec:
 
     def _arranged(self, messages: Sequence[Message], tools: Sequence[Any]) -> tuple[Turn, ...]:
         """The turns as they are written, kinds checked."""
-        turns = read_turns(messages)
-        for turn in turns:
-            for content in turn.contents:
-                self._check(content)
+        turns = [
+            replace(turn, contents=tuple(map(self._sounding, map(self._checked, turn.contents))))
+            for turn in read_turns(messages)
+        ]
         return arranged(turns, tools, self.template, self.thinking)
 
     def _turns(self, turns: Sequence[Turn]) -> list[Written]:
@@ -152,9 +156,22 @@ class ChatCodec:
             out.append(self.marks.write(turn, learnt=learnt))
         return out
 
-    def _check(self, content: Content) -> None:
+    def _sounding(self, content: Content) -> Content:
+        """A clip with the sound that is to be heard, or with none."""
+        sound = self.use_audio_in_video if content.sound is None else content.sound
+        if content.modality != "VIDEO" or sound is False:
+            return content if content.sound is None else replace(content, sound=None)
+        if "AUDIO" not in self.held:
+            names = "|".join(name.lower() for name in self.held if name != "TEXT")
+            raise ValueError(
+                f"{content.place} is a clip with its sound, but the slot holds no audio; write holds={names}|audio, or "
+                "use_audio_in_video=false"
+            )
+        return replace(content, sound=content.value if sound is True else sound)
+
+    def _checked(self, content: Content) -> Content:
         if content.modality == "TEXT" or content.modality in self.held:
-            return
+            return content
         kind, names = content.modality.lower(), ["text", *(name.lower() for name in self.held if name != "TEXT")]
         near = nearest(kind, ("text", "image", "video", "audio", *names))
         fix = f"did you mean {near!r}?" if near and near != kind else f"write holds={'|'.join([*names[1:], kind])}"
@@ -170,11 +187,13 @@ class ChatCodec:
             return len(stretch.tokens)
         content = stretch.content
         assert content is not None, "a stretch is tokens or a value"
-        how = Reading(mode=reading.mode, leader=None)
-        try:
-            return self.held[content.modality].codec.measure(content.value, how)
-        except UNREADABLE as cause:
-            raise ValueError(f"{content.place}: {cause}") from cause
+        how, codec = Reading(mode=reading.mode, leader=None), self.held[content.modality].codec
+        with _blaming(content):
+            rows = codec.measure(content.value, how)
+            if content.sound is not None:
+                heard = replace(how, leader=_lead(codec, content.value, how))
+                rows += self.held["AUDIO"].codec.measure(content.sound, heard)
+        return rows
 
     def _fitting(
         self, turns: Sequence[Turn], written: list[Written], reading: Reading, *, spare: int = 0
@@ -204,31 +223,65 @@ class ChatCodec:
         parts: list[tuple[str, Encoded]] = []
         waiting: list[Stretch] = []
         leads: list[tuple[str, Any]] = []
+        clips: list[Content] = []
         for stretch in stretches:
+            alone = stretch.tokens is None or stretch.beside is not None
+            if waiting and (alone or waiting[-1].beside is not None):
+                parts.append(("TEXT", _text(waiting, reading, _clock(waiting[-1].beside, clips))))
+                waiting = []
             if stretch.tokens is not None:
                 waiting.append(stretch)
                 continue
-            assert stretch.content is not None, "a stretch is tokens or a value"
-            parts += [("TEXT", _text(waiting, reading))] if waiting else []
-            waiting = []
-            parts.append((stretch.content.modality, self._value(stretch.content, reading, len(parts), leads)))
-        parts += [("TEXT", _text(waiting, reading))] if waiting else []
+            content = stretch.content
+            assert content is not None, "a stretch is tokens or a value"
+            clock = -1 if content.sound is None else _clock(content, clips)
+            parts += self._values(content, reading, clock, number=len(parts), leads=leads)
+        parts += [("TEXT", _text(waiting, reading, _clock(waiting[-1].beside, clips)))] if waiting else []
         if len(parts) == 1 and parts[0][0] == "TEXT":
             return parts[0][1]
         return Encoded(rows=sum(part.rows for _, part in parts), tensors={}, parts=tuple(parts))
 
-    def _value(self, content: Content, reading: Reading, number: int, leads: list[tuple[str, Any]]) -> Encoded:
-        """A value of another kind, read as the source side reads it; what it says of itself leads those behind it."""
+    def _values(
+        self, content: Content, reading: Reading, clock: int, *, number: int, leads: list[tuple[str, Any]]
+    ) -> list[tuple[str, Encoded]]:
+        """A value of another kind, read as the source side reads it; what it says of itself leads those behind it.
+
+        A clip with its sound is two, of which the second reads the seconds that the first does.
+        """
         held = self.held[content.modality]
         leader = next((lead for kind, lead in reversed(leads) if kind in held.follows), None)
         seed = mix(reading.seed, "part", number)
         how = Reading(mode=reading.mode, seed=seed, leader=leader)
-        try:
-            if hasattr(held.codec, "lead"):
-                leads.append((content.modality, held.codec.lead(content.value, how)))
-            return held.codec.encode(content.value, how)
-        except UNREADABLE as cause:
-            raise ValueError(f"{content.place}: {cause}") from cause
+        with _blaming(content):
+            lead = _lead(held.codec, content.value, how)
+            leads += [] if lead is None else [(content.modality, lead)]
+            found = [(content.modality, held.codec.encode(content.value, how))]
+            if content.sound is not None:
+                heard = replace(how, seed=mix(seed, "sound"), leader=lead)
+                found.append(("AUDIO", self.held["AUDIO"].codec.encode(content.sound, heard)))
+        return [(kind, replace(encoded, clock=clock)) for kind, encoded in found]
+
+
+@contextmanager
+def _blaming(content: Content) -> Iterator[None]:
+    """Names the part of what cannot be read."""
+    try:
+        yield
+    except UNREADABLE as cause:
+        raise ValueError(f"{content.place}: {cause}") from cause
+
+
+def _lead(codec: Any, value: Any, reading: Reading) -> Any:
+    return codec.lead(value, reading) if hasattr(codec, "lead") else None
+
+
+def _clock(content: Content | None, clips: list[Content]) -> int:
+    """The number of a clip among those with their sound; -1 for none."""
+    if content is None:
+        return -1
+    if not any(content is one for one in clips):
+        clips.append(content)
+    return next(number for number, one in enumerate(clips) if one is content)
 
 
 def exchanges_of(turns: Sequence[Turn], *, learning: bool = False) -> list[list[int]]:
@@ -259,10 +312,10 @@ def _asked(messages: list[Message]) -> list[Message]:
     return messages[:-1] if messages[-1]["role"] == "assistant" else messages
 
 
-def _text(stretches: Sequence[Stretch], reading: Reading) -> Encoded:
+def _text(stretches: Sequence[Stretch], reading: Reading, clock: int = -1) -> Encoded:
     tokens = np.concatenate([NOTHING, *(one.tokens for one in stretches if one.tokens is not None)])
     if reading.side != "target":
-        return Encoded(rows=len(tokens), tensors={"tokens": tokens})
+        return Encoded(rows=len(tokens), tensors={"tokens": tokens}, clock=clock)
     roles = np.concatenate(
         [
             np.full(len(one.tokens), SUPERVISED if one.learnt else FORCED, np.uint8)
@@ -270,4 +323,5 @@ def _text(stretches: Sequence[Stretch], reading: Reading) -> Encoded:
             if one.tokens is not None
         ]
     )
-    return Encoded(rows=len(tokens), tensors={"tokens": tokens}, labels={"tokens": tokens.copy()}, roles=roles)
+    labels = {"tokens": tokens.copy()}
+    return Encoded(rows=len(tokens), tensors={"tokens": tokens}, labels=labels, roles=roles, clock=clock)

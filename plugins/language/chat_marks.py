@@ -25,11 +25,15 @@ STOP = "There is no time to think any further, so I answer from what I have thou
 
 
 class Stretch(NamedTuple):
-    """A run of a written turn: tokens, or a value of another kind; `learnt` when it is supervised."""
+    """A run of a written turn: tokens, or a value of another kind; `learnt` when it is supervised.
+
+    Tokens `beside` a clip are the marks around it and its sound.
+    """
 
     tokens: Ids | None
     content: Content | None = None
     learnt: bool = False
+    beside: Content | None = None
 
 
 class Marks:
@@ -97,7 +101,7 @@ class Marks:
                 yield self._text(waiting, learnt)
                 waiting = []
             if id is not None:
-                yield Stretch(np.array([id], dtype=np.int64), learnt=self._learns(atom, learnt))
+                yield Stretch(np.array([id], dtype=np.int64), learnt=self._learns(atom, learnt), beside=atom.beside)
             elif atom.content is not None:
                 yield Stretch(None, atom.content)
             elif atom.text:
@@ -105,8 +109,8 @@ class Marks:
         if waiting:
             yield self._text(waiting, learnt)
 
-    def _kind(self, atom: Atom) -> tuple[bool, bool]:
-        return atom.said, atom.edge and self.edges
+    def _kind(self, atom: Atom) -> tuple[bool, bool, int]:
+        return atom.said, atom.edge and self.edges, id(atom.beside)
 
     def _learns(self, atom: Atom, learnt: bool) -> bool:
         return (atom.said and learnt) or (atom.edge and self.edges)
@@ -114,4 +118,4 @@ class Marks:
     def _text(self, atoms: Sequence[Atom], learnt: bool) -> Stretch:
         text = "".join(atom.text for atom in atoms)
         ids = self.tokenizer.array(text) if all(atom.free for atom in atoms) else self.tokenizer.literal(text)
-        return Stretch(ids, learnt=self._learns(atoms[0], learnt))
+        return Stretch(ids, learnt=self._learns(atoms[0], learnt), beside=atoms[0].beside)

@@ -32,11 +32,19 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A stretch of a turn: its modality, in upper case, its raw value (a string for TEXT), and where it stands."""
+    """A stretch of a turn.
+
+    Attributes:
+        modality: in upper case.
+        value: raw; a string for TEXT.
+        place: where it stands, for errors.
+        sound: of a clip its sound: True for its own, False for none, None where its part does not say, or a raw sound.
+    """
 
     modality: str
     value: Any
     place: str = ""
+    sound: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +229,8 @@ def _part(part: Any, what: str) -> Content:
     value = next((kept[key] for key in keys if key in kept), None)
     if value is None:
         raise ValueError(f"{what}: the {plain} itself is missing; write {{'type': '{plain}', '{plain}': ...}}")
-    return Content(plain.upper(), _local(value, what), what)
+    sound = kept.get("audio", kept.get("use_audio_in_video")) if plain == "video" else None
+    return Content(plain.upper(), _local(value, what), what, sound if sound is None else _local(sound, what))
 
 
 def _local(value: Any, what: str) -> Any:

@@ -14,7 +14,7 @@ class Atom(NamedTuple):
     """A mark, a text or a value of a turn, before it is cut into tokens.
 
     `said` is what the assistant says; `edge` what the script's mask supervises in every turn; in text that is not
-    `free`, what spells a mark is text.
+    `free`, what spells a mark is text; a mark `beside` a clip stands around it and its sound.
     """
 
     text: str
@@ -23,6 +23,7 @@ class Atom(NamedTuple):
     edge: bool = False
     free: bool = True
     content: Content | None = None
+    beside: Content | None = None
 
 
 class Writing:
@@ -70,10 +71,14 @@ class Writing:
             if content.modality in ("TEXT", MARK):
                 yield Atom(content.value, mark=content.modality == MARK, said=said, free=free)
                 continue
-            opens, closes = self.template.around.get(content.modality, ("", ""))
-            yield Atom(opens, mark=True)
+            both = content.sound is not None
+            kinds = (content.modality, "AUDIO") if both else (content.modality,)
+            around = [self.template.around.get(kind, ("", "")) for kind in kinds]
+            for opens, _ in around:
+                yield Atom(opens, mark=True, beside=content if both else None)
             yield Atom("", content=content)
-            yield Atom(closes, mark=True)
+            for _, closes in reversed(around):
+                yield Atom(closes, mark=True, beside=content if both else None)
 
     def _calls(self, turn: Turn) -> Iterator[Atom]:
         for number, call in enumerate(turn.calls):

@@ -182,6 +182,9 @@ class Chat(Adapter):
         data_only=True,
         help="thoughts as the template has them, none in the answer, those of all turns, or none at all",
     )
+    use_audio_in_video: bool = setting(
+        False, data_only=True, help="a clip in a turn brings its own sound, read in step with it"
+    )
 
     def tokens(self) -> Tokens:
         return Tokens(1, None)

@@ -259,6 +259,58 @@ def test_towers_of_another_kind_are_refused(folder, tmp_path, file, path, value,
         ol.load(tmp_path)
 
 
+def conversation(data, more):
+    """Two questions, each with a clip that has its sound beside it, and what transformers is asked for the same."""
+    clips = [{"type": "video", "video": one["clip"], "audio": one["sound"]} for one in (data, more)]
+    song, image = {"type": "audio", "audio": more["song"]}, {"type": "image", "image": data["img"]}
+    said = [["look: ", image, clips[0], "what?"], "a hen", [song, clips[1], "and?"], "rain"]
+    written = [f"look: {SEEN}{FILM}what?", "a hen", f"{HEARD}{FILM}and?", "rain"]
+    roles = ("user", "assistant") * 2
+    turns = [("system", "You are a helpful assistant."), *zip(roles, written, strict=True)]
+    talk = [{"role": role, "content": content} for role, content in zip(roles, said, strict=True)]
+    return talk, [f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns]
+
+
+def asked(text, data, more, processor):
+    found = processor(
+        text=text,
+        images=[data["img"]],
+        videos=[torch.from_numpy(np.stack(one["clip"]["frames"])).permute(0, 3, 1, 2) for one in (data, more)],
+        audio=[data["sound"][0], more["song"][0], more["sound"][0]],
+        audio_from_video_indices=[0, None, 1],
+        load_audio_from_video=True,
+        return_tensors="pt",
+    )
+    return {**found, "use_audio_in_video": True}
+
+
+def test_clips_with_their_sound_in_turns_of_a_conversation(folder, theirs, processor):
+    """Tokens, logits and the answer: a clip and its sound take turns within the marks of both."""
+    model, (data, more) = ol.load(folder), (row(1), row(2))
+    talk, turns = conversation(data, more)
+    model.adopt(task := ol.Task("talk", "-> [CHAT:talk,holds=image|video|audio]", train=[{"talk": talk}]))
+    example = (reader := model.reader(model.bound(task))).example({"talk": talk}, RowId("talk", 0))
+    wanted = asked("".join(turns), data, more, processor)
+    ports, own = list(model.network.ports), []
+    for piece in example.streams[0].target:
+        tokens = piece.encoded.tensors.get("tokens")
+        name = PLACEHOLDERS["AUDIO" if ports[piece.kind] == "audio" else "IMAGE" if piece.clock < 0 else "VIDEO"]
+        own += [TOKENIZER.token_to_id(name)] * piece.encoded.rows if tokens is None else tokens.tolist()
+    batch = pack([example], {"talk": reader})
+    assert own == wanted["input_ids"][0].tolist()
+    with torch.no_grad():
+        hidden = model.network(batch)
+        logits = theirs(**wanted).logits[0]
+        found = model.network.ports["text"].project(batch.layout.join(hidden))
+        start = asked("".join([*turns[:-1], "<|im_start|>assistant\n"]), data, more, processor)
+        made = theirs.generate(**start, max_new_tokens=6, do_sample=False, eos_token_id=0, pad_token_id=0)
+    assert (found - logits).abs().max() <= 1e-4 and logits.std() > 0.1
+    tokens = made[0, start["input_ids"].shape[1] :].tolist()
+    answer = model.predict(task.instruction, {"talk": talk[:3]}, most_tokens=7).talk[-1]["content"]
+    text = model.tokenizer.decode([token for token in tokens if token])
+    assert text and answer.startswith(text)
+
+
 def film(path, seconds=4.5):
     """A film of noise with its sound."""
     with av.open(str(path), "w") as container:

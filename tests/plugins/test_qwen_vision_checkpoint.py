@@ -192,6 +192,45 @@ def test_what_a_folder_does_not_say_is_as_transformers_has_it(both, tmp_path):
     assert "min_pixels" not in image and "max_pixels" not in video
 
 
+def filmed(folder, place, name="video_preprocessor_config.json", **entries):
+    """A copy of a folder whose preprocessor of clips says more."""
+    out = changed(folder, place)
+    file = out / name
+    held = json.loads(file.read_text()) if file.is_file() else {}
+    if name != "video_preprocessor_config.json":
+        (out / "video_preprocessor_config.json").unlink(missing_ok=True)
+    file.write_text(json.dumps(held | entries))
+    return out
+
+
+@pytest.mark.parametrize("name", ["video_preprocessor_config.json", "preprocessor_config.json"])
+def test_the_frames_of_a_clip_are_those_that_the_preprocessor_says(both, tmp_path, name):
+    """As a default: what a slot says itself stands."""
+    model = ol.load(filmed(both[0], tmp_path, name, fps=1, min_frames=2, max_frames=6))
+    clip = {"frames": list(np.zeros((40, 16, 16, 3), np.uint8)), "fps": 4.0}
+    counts = []
+    for more in ("", ",fps=2.0,max_frames=16"):
+        task = ol.Task("film", f"[VIDEO:clip{more}] -> [TEXT:answer]", train=[{"clip": clip, "answer": "a"}])
+        model.adopt([task])
+        pieces = model.reader(model.bound(task)).example(task.train[0], RowId("film", 0)).streams[0].source
+        counts += [int(p.encoded.tensors["grid_thw"][0, 0]) for p in pieces if "grid_thw" in p.encoded.tensors]
+    assert counts == [3, 8]
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"fps": 0}, r"video_preprocessor_config.json: `fps` must be above 0, but is 0"),
+        ({"fps": "quick"}, "`fps` must be a number of at least 0, but is 'quick'"),
+        ({"max_frames": 2.5}, "`max_frames` must be a whole number of at least 1, but is 2.5"),
+        ({"min_frames": 9, "max_frames": 8}, "`min_frames` must be at most `max_frames`, but is 9 of 8"),
+    ],
+)
+def test_frames_that_cannot_be(both, tmp_path, entries, message):
+    with pytest.raises(BundleError, match=message):
+        ol.load(filmed(both[0], tmp_path, **entries))
+
+
 def changed(folder, place, vision=None, preprocessor=None, **entries):
     """A copy of a folder with other entries."""
     out = place / "changed"

@@ -94,7 +94,8 @@ def _media(recipe: Recipe) -> str:
 
 
 def read_preprocessing(folder: Path, kind: str = "image") -> dict[str, Any]:
-    """How pictures or clips are prepared: `min_pixels`, `max_pixels`, patch sizes, means and deviations, by our names.
+    """How pictures or clips are prepared: `min_pixels`, `max_pixels`, patch sizes, means and deviations, by our names;
+    of clips also `fps`, `min_frames` and `max_frames`.
 
     transformers 5 writes the pixels as the edges of a size; both spellings are read.
 
@@ -118,6 +119,25 @@ def read_preprocessing(folder: Path, kind: str = "image") -> dict[str, Any]:
     for key in ("image_mean", "image_std"):
         if values.get(key) is not None:
             found[key] = tuple(float(number) for number in values.get(key))
+    return found | (_frames(values) if kind == "video" else {})
+
+
+def _frames(values: Values) -> dict[str, Any]:
+    """Which frames of a clip are read, as far as the preprocessor says it.
+
+    Raises:
+        BundleError: an entry of the wrong type, or more frames at least than at most.
+    """
+    found: dict[str, Any] = {key: values.whole(key) for key in ("min_frames", "max_frames") if values.get(key)}
+    if values.get("fps") is not None:
+        found["fps"] = values.number("fps")
+        if not found["fps"]:
+            raise BundleError(f"{values.place}: `fps` must be above 0, but is 0")
+    if found.get("min_frames", 0) > found.get("max_frames", found.get("min_frames", 0)):
+        raise BundleError(
+            f"{values.place}: `min_frames` must be at most `max_frames`, but is {found['min_frames']} of "
+            f"{found['max_frames']}"
+        )
     return found
 
 

@@ -117,7 +117,8 @@ def _pixels(folder: Path, kind: str, tower: Mapping[str, Value]) -> Settings:
                 f"{folder}: the preprocessor's `{theirs}` must be that of the vision tower, {tower[ours]}, but is "
                 f"{found[theirs]}"
             )
-    made: Settings = {key: found[key] for key in ("min_pixels", "max_pixels") if key in found}
+    read = ("min_pixels", "max_pixels", "fps", "min_frames", "max_frames")
+    made: Settings = {key: found[key] for key in read if key in found}
     return made | {"normalise": _scale(folder, found)}
 
 
