@@ -139,6 +139,7 @@ class Frontier:
         stops: tokens beside `end` that end an answer.
         thoughts: the tokens around a thought that may open an answer; None where none does.
         inventory: what the slot's tokens write; None when no decoder asks.
+        pattern: what every text of the slot is, see `core/pattern.py`; None when its codec does not say.
         read: the tokens of the slot's port that each stream has before it, of the streams as they stand at first; empty
             when no decoder asks.
         watch: to be told tokens of a single stream as soon as they are sure, end marks apart; None when nobody listens.
@@ -163,7 +164,7 @@ class Frontier:
         self._end = slot.end
         self.stops = slot.stops
         self.thoughts = slot.thoughts
-        self.inventory = slot.inventory
+        self.inventory, self.pattern = slot.inventory, slot.pattern
         self.port = port
         self.name = slot.name
         self.predicts = slot.predicts

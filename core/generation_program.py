@@ -12,6 +12,7 @@ from .codec import Encoded
 from .conversing import Thoughts
 from .inventory import Inventory
 from .networks import DecoderSearch
+from .pattern import Pattern
 from .plan import Branch, Prompt, Repeat, Use
 from .plan import Step as PlanStep
 from .trie import Trie
@@ -53,6 +54,7 @@ class Decode:
         stops: other tokens that end it; they are no part of it either.
         thoughts: the tokens around a thought that may open it.
         inventory: what its tokens write, for a decoder that rules what may be written.
+        pattern: what every text of it is, where its codec says so; a grammar of the decoder's overrules it.
     """
 
     slot: int
@@ -66,6 +68,7 @@ class Decode:
     stops: tuple[int, ...] = ()
     thoughts: Thoughts | None = None
     inventory: Inventory | None = None
+    pattern: Pattern | None = None
 
     @property
     def most(self) -> int:

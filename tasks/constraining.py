@@ -20,14 +20,14 @@ def is_constrained(search: Any) -> bool:
     return getattr(getattr(search, "rules", None), "grammar", None) is not None
 
 
-def inventory_for(slot: SlotPlan, search: Any, model: Model) -> Inventory | None:
-    """What a slot's tokens write, where its decoder says what the answer must be.
+def inventory_for(slot: SlotPlan, search: Any, model: Model, *, patterned: bool = False) -> Inventory | None:
+    """What a slot's tokens write, where its decoder says what the answer must be, or its codec does (`patterned`).
 
     Raises:
         ConfigError: the slot has a closed set, is not written as text, or its tokenizer cannot tell.
     """
     if not is_constrained(search):
-        return None
+        return _inventory(slot, model) if patterned and slot.closed_set is None else None
     if slot.closed_set is not None:
         raise ConfigError(
             f"slot `{slot.name}`: its closed set says what the answer may be, so {SETTINGS} cannot say it too: leave "
@@ -39,9 +39,14 @@ def inventory_for(slot: SlotPlan, search: Any, model: Model) -> Inventory | None
             f"slot `{slot.name}`: {SETTINGS} need a slot that is written as text, but {slot.modality} is not: write "
             "the setting in the slot that it is for"
         )
+    found = _inventory(slot, model)
+    search.rules.check(found)
+    return found
+
+
+def _inventory(slot: SlotPlan, model: Model) -> Inventory:
     try:
         found: Inventory = model.tokenizer.inventory
     except ValueError as cause:
-        raise ConfigError(f"slot `{slot.name}`: {SETTINGS} cannot be used: {cause}") from cause
-    search.rules.check(found)
+        raise ConfigError(f"slot `{slot.name}`: what its answer must be cannot be said: {cause}") from cause
     return found

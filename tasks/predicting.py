@@ -307,6 +307,7 @@ class Predictor:
         open_length = slot.predicts == "values" and slot.budget.most is None
         if open_length and type(self.model.network.port(reader.kind)).stop is Port.stop:
             raise ConfigError(f"slot `{slot.name}`: values of any length need `max_length` to be predicted")
+        pattern = getattr(reader.codec, "pattern", None)
         return Decode(
             slot=slot.index,
             name=slot.name,
@@ -316,7 +317,8 @@ class Predictor:
             decoder=self.searches[slot.index],
             trie=self.reader.tries[reader.trie] if reader.trie >= 0 else None,
             stops=tuple(getattr(reader.codec, "stops", ())),
-            inventory=inventory_for(slot, self.searches[slot.index], self.model),
+            inventory=inventory_for(slot, self.searches[slot.index], self.model, patterned=pattern is not None),
+            pattern=pattern,
         )
 
     def _given(self, row: Mapping[str, Any]) -> dict[int, Given]:

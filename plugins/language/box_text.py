@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,7 +19,9 @@ import torch
 from ...core.codec import Encoded, Reading
 from ...core.opening.boxes import Format, Unit
 from ...core.opening.following import FollowingCodec, roles_of
+from ...core.pattern import Pattern
 from ...core.view import Corners, Size, View
+from .box_pattern import box_pattern
 from .tokenizer import Ids, Tokenizer
 
 Style = Literal["json", "pairs"]
@@ -43,7 +46,8 @@ class BoxTextCodec(FollowingCodec):
     """Boxes or points to the tokens of their text and back; within half a pixel of the picture that is seen, or half a
     thousandth of its side.
 
-    What a model writes badly is still a value: a box of no size at the corner, or one less in a list.
+    A search keeps to `pattern`, so what it finds is a box, or a list of them, unless it is cut for want of room. What
+    is written badly is still a value: a box of no size at the corner, or one less in a list.
 
     >>> from .tokenizer import ByteTokenizer
     >>> codec = BoxTextCodec(tokenizer=ByteTokenizer())
@@ -71,6 +75,18 @@ class BoxTextCodec(FollowingCodec):
         order = format if shape == "box" else "xyxy"  # a point is a box whose corners are one
         super().__init__(format=order, unit=unit, size=size, clip=clip, point=shape == "point")
         self.tokenizer, self.style, self.shape, self.several = tokenizer, style, shape, several
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """What every text is that a search finds."""
+        return box_pattern(
+            self.tokenizer,
+            style=self.style,
+            key=KEYS[self.shape],
+            count=4 if self.shape == "box" else 2,
+            several=self.several,
+            around=(OBJECT, BOX),
+        )
 
     def measure(self, raw: Any, reading: Reading) -> int:
         """The tokens of the text, with the end mark on the target side.

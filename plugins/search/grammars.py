@@ -12,10 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...core.errors import ConfigError
 from ...core.extras import needed
 from ...core.inventory import Inventory
 
+Ints = np.ndarray[Any, np.dtype[np.int32]]
 STARTS = re.compile(r"\bstart\s*(?:\[[^\]]*\])?\s*:")
 """What a grammar has and a path has not."""
 BLANKS = " ?"
@@ -64,8 +67,34 @@ def sentence(words: str) -> str:
     return said or re.sub(r"^(at )?\d+\(\d+\): ", "", lines[0]).split("; following")[0]
 
 
-def start(grammar: str, inventory: Inventory, *, opens: bool) -> Any:
-    """A fresh matcher of the library at the start of a text, cheap as a copy of one that is kept.
+class Parse:
+    """Where a text stands in a grammar; see `constraint.Matcher`."""
+
+    __slots__ = ("inner",)
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    @property
+    def may_end(self) -> bool:
+        return bool(self.inner.is_accepting())
+
+    @property
+    def wrong(self) -> str:
+        return sentence(self.inner.get_error()) if self.inner.is_error() else ""
+
+    def fill(self, row: Ints) -> None:
+        self.inner.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
+
+    def take(self, token: int) -> bool:
+        return bool(self.inner.try_consume_tokens([token]))
+
+    def copy(self) -> Parse:
+        return Parse(self.inner.deep_copy())
+
+
+def start(grammar: str, inventory: Inventory, *, opens: bool) -> Parse:
+    """The start of a text of a grammar, cheap as a copy of one that is kept.
 
     Args:
         grammar: see `grammar_of`.
@@ -75,7 +104,7 @@ def start(grammar: str, inventory: Inventory, *, opens: bool) -> Any:
     Raises:
         ConfigError: the grammar names a mark that the vocabulary lacks, or is too large.
     """
-    return _started(grammar, inventory, opens and bool(inventory.drops)).deep_copy()
+    return Parse(_started(grammar, inventory, opens and bool(inventory.drops)).deep_copy())
 
 
 @lru_cache(maxsize=KEPT)

@@ -77,8 +77,8 @@ class Lanes:
         self.rules = rules
         self.penalties: Penalties | None = None
         self.closed = None if frontier.trie is None else ClosedColumns(frontier, frontier.trie)
-        ruled = rules.grammar is not None and frontier.trie is None
-        self.constraint = Constraint(frontier, rules.grammar) if ruled and rules.grammar else None
+        ruled = frontier.trie is None and (rules.grammar is not None or frontier.pattern is not None)
+        self.constraint = Constraint(frontier, rules.grammar) if ruled else None
         self.output = OutputLayer(frontier.port)
         self.most = frontier.limit if frontier.trie is None else frontier.trie.depth
         self.tokens = torch.zeros(frontier.streams, self.most, dtype=torch.long, device=frontier.device)
