@@ -32,7 +32,7 @@ def members(closed_set: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 class CategoryCodec:
-    """A label to its place in the closed set, and back.
+    """A label to its place in the closed set, and back without loss.
 
     >>> CategoryCodec(closed_set=("no", "yes")).encode("yes", Reading()).tensors["label"].tolist()
     [1]

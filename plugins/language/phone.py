@@ -15,7 +15,7 @@ from .tokenizer import Tokenizer
 
 
 class PhoneCodec:
-    """Phones, a string or a list of strings, to tokens and back to a string.
+    """Phones, a string or a list of strings, to tokens and back to a string without loss, with single spaces.
 
     With alphabet="arpabet" each phone must be one of the 39 of the CMU pronouncing dictionary, a vowel with its
     stress digit 0, 1 or 2 or without. With `g2p` a string may also be text, whose phones are looked up or guessed as

@@ -32,7 +32,7 @@ class Punctuation(dict[int, int | None]):
 
 
 class TextCodec:
-    """Strings to tokens and back.
+    """Strings to tokens and back, without loss where the tokenizer has none.
 
     On the target side the clean tokens and the end mark are the labels; a limit cuts the text and never the mark. With
     `fim` its values are documents, see `filling`: all their tokens but the first are labels, and what is found of one

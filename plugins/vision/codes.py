@@ -36,7 +36,7 @@ LONGEST = 256.0
 class ImageCodesCodec:
     """Pictures to squares of bytes, one for each code, and pixels that the port made of codes to pictures.
 
-    The way there and back loses what the tokenizer loses.
+    The way there and back loses nothing of the pixels at `size`, and with the port what its tokenizer loses.
     """
 
     def __init__(

@@ -27,6 +27,8 @@ EARLIER = 1e-4
 class VideoCodesCodec:
     """Clips to squares of bytes, always of so many frames, and pixels that the port made of codes to clips.
 
+    The way there and back loses nothing of the frames at `size`, and with the port what its tokenizer loses.
+
     >>> codec = VideoCodesCodec(max_frames=3, fps=2.0, size=8, factor=4)
     >>> encoded = codec.encode(np.zeros((50, 16, 16, 3), np.uint8), Reading())
     >>> encoded.rows, sorted(set(encoded.grid[:, 0].tolist()))
