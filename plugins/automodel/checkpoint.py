@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ...core.errors import BundleError, ConfigError
 from ...core.json_values import Values, read_json, read_json_if_any
 from ...core.near import nearest
 from ...core.pretrained import Pretrained
-from .folder import has_library, parsed, read_content
+from .folder import context_of, has_library, parsed, read_content
 from .library import architectures, body_of, made, opened, quiet
 from .network import theirs
 from .plugin import WRITTEN, AutoDecoder
@@ -66,6 +67,11 @@ class AutoFormat:
         kept = kept_files(folder)
         causal = opened(folder, content, settings.get("attention", "auto"))
         words, output = causal.get_input_embeddings().weight.detach(), causal.get_output_embeddings().weight.detach()
+        if output.shape != words.shape:
+            raise BundleError(
+                f"{folder}: the output layer must have the {len(words)} rows of the table of words, but is "
+                f"{list(output.shape)} for {list(words.shape)}"
+            )
         bias = causal.get_output_embeddings().bias
         tied = output.data_ptr() == words.data_ptr()
         if settings.get("untied") is False and not tied:
@@ -85,6 +91,7 @@ class AutoFormat:
                 "opening": turns.opening,
             }
         )
+        declared = _placed(declared, causal.config)
         network, found = tried(causal, declared, str(folder))
         held = {f"backbone.{name}": value for name, value in network.state_dict().items()}
         held |= {WORDS: words, OUTPUT: output} if found.untied else {WORDS: words}
@@ -134,6 +141,12 @@ class AutoFormat:
         for file, text in files.items():
             (folder / file).write_text(text, encoding="utf-8")
         return tuple(name for name in weights if not name.startswith(BODY) and name not in names)
+
+
+def _placed(declared: AutoDecoder, config: Any) -> AutoDecoder:
+    """With the most tokens that the decoder has where `config.json` leaves them to transformers."""
+    most = context_of(vars(config))
+    return replace(declared, positions=most) if most < declared.context() else declared
 
 
 def _judge_settings(settings: Mapping[str, Any]) -> None:

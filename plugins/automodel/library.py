@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -69,7 +69,7 @@ def made(content: Mapping[str, Any], attention: str = "auto", place: str = "conf
                 _config(content), trust_remote_code=False, dtype=torch.float32, **how
             )
     except Exception as cause:
-        raise BundleError(f"{place}: transformers cannot make this decoder: {_line(cause)}") from cause
+        raise BundleError(f"{place}: transformers cannot make this decoder: {line_of(cause)}") from cause
     found.tie_weights()
     with torch.no_grad():
         for weight in found.parameters():
@@ -109,7 +109,7 @@ def opened(folder: Path, content: Mapping[str, Any], attention: str = "auto") ->
                 **how,
             )
     except Exception as cause:
-        raise BundleError(f"{folder} cannot be read by transformers: {_line(cause)}") from cause
+        raise BundleError(f"{folder} cannot be read by transformers: {line_of(cause)}") from cause
     for key, what in (("missing_keys", "lacks"), ("unexpected_keys", "has, without a place for it,")):
         if told[key]:
             raise BundleError(f"{folder} {what} the tensor `{sorted(told[key])[0]}` of `{content['model_type']}`")
@@ -119,7 +119,15 @@ def opened(folder: Path, content: Mapping[str, Any], attention: str = "auto") ->
 
 
 def _config(content: Mapping[str, Any]) -> Any:
-    return library().AutoConfig.for_model(**copy.deepcopy(dict(content)))
+    """The configuration as transformers has it, with what `config.json` leaves out."""
+    library()
+    known = importlib.import_module("transformers.models.auto.configuration_auto").CONFIG_MAPPING
+    return known[content["model_type"]].from_dict(json.loads(json.dumps(content), object_hook=_number))
+
+
+def _number(held: dict[str, Any]) -> Any:
+    """Numbers that JSON has no word for, as transformers writes them: `{"__float__": "Infinity"}`."""
+    return float(held["__float__"]) if set(held) == {"__float__"} else held
 
 
 def body_of(causal: Any, place: str = "config.json") -> Any:
@@ -153,6 +161,7 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _line(cause: BaseException) -> str:
+def line_of(cause: BaseException) -> str:
+    """What an error of transformers says, as one line."""
     text = " ".join(str(cause).split())
     return text[:300] or type(cause).__name__

@@ -8,7 +8,7 @@ an architecture whose logits are not found again is refused.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...core.errors import BundleError
+from ...core.errors import BundleError, OmnilineError
 from ...core.layout import plain_layout
 from ...core.networks import NewRows
-from .folder import context_of
+from .library import line_of
 from .network import AutoNetwork
 from .plugin import AutoDecoder
 
@@ -32,16 +32,26 @@ CLOSE, CLOSE_HALF = 1e-4, 5e-2
 """How far logits may be apart, as a share of the largest: in float32 and in shorter dtypes."""
 
 
-@torch.no_grad()
 def tried(causal: Any, declared: AutoDecoder, place: str) -> tuple[AutoNetwork, AutoDecoder]:
     """The network around a decoder, which is used up, and its declaration with what was found.
 
     Raises:
-        BundleError: its logits are not found again from embeddings, or it sees what is behind a token.
+        BundleError: it cannot be run, its logits are not found again from embeddings, or it sees what is behind one.
     """
-    content, kind = declared.content(), type(causal).__name__
+    try:
+        return _tried(causal, declared, place)
+    except OmnilineError:
+        raise
+    except Exception as cause:
+        name = type(causal).__name__
+        raise BundleError(f"{place}: `{name}` cannot be run from embeddings: {line_of(cause)}") from cause
+
+
+@torch.no_grad()
+def _tried(causal: Any, declared: AutoDecoder, place: str) -> tuple[AutoNetwork, AutoDecoder]:
+    config, kind = causal.config, type(causal).__name__
     words, output = causal.get_input_embeddings(), causal.get_output_embeddings()
-    rows = min(ROWS, context_of(content))
+    rows = min(ROWS, declared.context())
     tokens = torch.randint(len(words.weight), (rows,), generator=torch.Generator().manual_seed(0))
     wanted = causal(input_ids=tokens[None], use_cache=False).logits[0]
     weight = words.weight.detach()
@@ -53,8 +63,8 @@ def tried(causal: Any, declared: AutoDecoder, place: str) -> tuple[AutoNetwork, 
         raise BundleError(f"{place}: `{kind}` makes more of its table of words than rows times a factor")
     hidden = network(plain, plain_layout([rows], [0]))
     logits = F.linear(hidden, output.weight, output.bias)
-    cap = next((float(content[name]) for name in CAPS if content.get(name)), None)
-    for factor in _factors(content):
+    cap = next((float(value) for name in CAPS if (value := getattr(config, name, None))), None)
+    for factor in _factors(config):
         found = replace(declared, logit_scale=factor, logit_cap=cap)
         scaled = logits * factor
         if _close(scaled if cap is None else (scaled / cap).tanh() * cap, wanted):
@@ -84,10 +94,10 @@ def network_of(causal: Any, declared: AutoDecoder) -> AutoNetwork:
     return AutoNetwork(kinds=1, **settings)
 
 
-def _factors(content: Mapping[str, Any]) -> Iterator[float]:
+def _factors(config: Any) -> Iterator[float]:
     yield 1.0
     for name in FACTORS:
-        value = content.get(name)
+        value = getattr(config, name, None)
         if isinstance(value, int | float) and value:
             yield float(value)
             yield 1 / float(value)
@@ -99,6 +109,13 @@ def _goes_on(network: AutoNetwork, x: Tensor, hidden: Tensor) -> bool:
         return True
     if getattr(network.body, "_is_stateful", False):
         return False
+    try:
+        return _steps(network, x, hidden)
+    except Exception:  # it has a cache of its own, and says so in its own way
+        return False
+
+
+def _steps(network: AutoNetwork, x: Tensor, hidden: Tensor) -> bool:
     half = len(x) // 2
     cache = network.prefill(torch.cat([x[:half], x[:1]]), plain_layout([half, 1], [0, 0]))
     kinds = torch.zeros(2, 1, dtype=torch.long)

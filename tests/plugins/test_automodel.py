@@ -8,12 +8,26 @@ import torch
 import transformers
 
 import omniline as ol
+from omniline.core.errors import BundleError
 from omniline.core.layout import plain_layout
 from omniline.core.networks import NewRows
 
 NAMES = [
     *("gpt2", "gemma", "gemma2", "gemma3_text", "phi3", "gpt_neox", "olmo2", "falcon", "falcon alibi", "stablelm"),
-    *("smollm3", "starcoder2", "mixtral", "opt", "bloom", "gptj", "phi", "cohere", "granite", "mpt", "xglm"),
+    *(
+        "smollm3",
+        "starcoder2",
+        "mixtral",
+        "opt",
+        "bloom",
+        "gptj",
+        "phi",
+        "cohere",
+        "granite",
+        "mpt",
+        "xglm",
+        "deepseek_v3",
+    ),
 ]
 ROWS = [[5, 9, 250, 260, 3, 77, 120], [8], [*range(40, 79)]]
 LINE = "[TEXT:q] -> [TEXT:a,max_length=9]"
@@ -60,7 +74,7 @@ def test_answers_are_those_of_generate(name, decoder_folders):
         assert output.a == model.tokenizer.decode(answer)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "mamba"])
+@pytest.mark.parametrize("name", [*NAMES, "mamba", "minimax", "falcon_h1"])
 @pytest.mark.filterwarnings("ignore:.*keeps more than keys and values:UserWarning")
 def test_streams_go_on_from_ragged_rows_and_can_be_chosen(name, decoder_folders):
     """Fed unevenly, waiting in between, doubled and reordered: always the hidden states of one pass."""
@@ -178,6 +192,25 @@ def test_begins_and_turns_are_those_of_the_folder(decoders, tmp_path):
         whole = network.generate(torch.tensor([ids]), max_new_tokens=8, do_sample=False, pad_token_id=257)[0]
     answer = [token for token in whole[len(ids) :].tolist() if token not in (257, 259)]
     assert model.predict(LINE, {"q": "hi"}, decoder="greedy").a == model.tokenizer.decode(answer)
+
+
+def test_what_a_configuration_leaves_out_is_that_of_transformers(decoders, tmp_path):
+    for name, key, value in (("gpt2", "n_positions", 1024), ("gemma2", "final_logit_softcapping", 30.0)):
+        network, folder = decoders.folder(name, tmp_path / name, **{key: value})
+        content = json.loads((folder / "config.json").read_text())
+        assert content.pop(key) == value
+        (folder / "config.json").write_text(json.dumps(content))
+        model = ol.load(folder)
+        theirs = network(torch.tensor([ROWS[0]])).logits[0]
+        torch.testing.assert_close(logits(model, ROWS)[0], theirs, rtol=0, atol=1e-4)
+        wanted = {"gpt2": (1024, None), "gemma2": (160, 30.0)}
+        assert (model.backbone.context(), model.backbone.logit_cap) == wanted[name]
+
+
+def test_an_output_layer_of_other_rows_is_refused(decoders, tmp_path):
+    _, folder = decoders.folder("moshi", tmp_path)
+    with pytest.raises(BundleError, match="the output layer must have the 265 rows of the table of words, but is"):
+        ol.load(folder)
 
 
 def test_settings_of_sampling_come_along(decoders, tmp_path):
