@@ -65,6 +65,12 @@ def test_training_starts_from_the_weights_of_the_folder(gpt2, decoder_folders):
     assert torch.equal(state["backbone.body.h.1.attn.c_attn.weight"], inner.t())
 
 
+def test_a_folder_of_the_users_own(decoder_folders, monkeypatch):
+    _, folder = decoder_folders("gpt2")
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert ol.Model.build(backbone=f"hf:~/{folder.name}", tasks=reverse()).backbone.config
+
+
 def test_a_bundle_needs_no_folder(gpt2, decoder_folders, tmp_path):
     _, folder = decoder_folders("gpt2")
     own = tmp_path / "own"
