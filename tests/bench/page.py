@@ -23,6 +23,7 @@ TITLES = {
     "padding": "Packed against padded",
     "video": "Films, one thread",
     "audio": "Sounds, one thread",
+    "codecs": "Motions, boxes and tables against bare loops, one thread",
     "data": "Data beside the steps",
     "qwen": "A Qwen2.5 of random weights beside transformers",
     "long": "Attention of long prompts, four heads of 64, one thread",

@@ -118,6 +118,9 @@ REFERENCES: dict[str, Reference] = {
         most=True,
         scaled=False,
     ),
+    "codec-motion": _share("BVH files of 120 frames, encoded, against numpy alone", 0.4),
+    "codec-box": _share("boxes in pixels, encoded, against torchvision's functions", 1.0),
+    "codec-struct": _share("CSV files of 5 to 40 rows as tokens, against csv and tokenizers", 1.0),
     "resume-far": _times("time to the first batch at row 1,000,000, against row 10", 1.15),
     "resume-state": Reference(
         words="what exact resuming costs of a step", unit="of it", wanted=0.002, most=True, scaled=False

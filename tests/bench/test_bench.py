@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from omniline.plugins.motion.features import of_features
+from omniline.plugins.motion.skeleton import human
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -69,6 +73,23 @@ def test_the_smallest_section(bench):
     assert done.returncode == 0, done.stderr
     names = [json.loads(line)["name"] for line in done.stdout.splitlines()]
     assert names == [name for name in bench.references.REFERENCES if name.startswith("compile-")]
+
+
+def test_the_bare_loops_of_codecs_do_the_same(bench, tmp_path):
+    from bench import codecs
+
+    motion, table = codecs._motions(tmp_path)[0], codecs._tables(tmp_path)[0]
+    encoded = codecs.MotionCodec().encode(motion, codecs.TARGET)
+    bare = codecs.bare_motion(motion)
+    assert bare.shape == encoded.tensors["values"].shape
+    turns = of_features(encoded.tensors["values"], skeleton=human(), fps=30).rotations[..., :2]
+    assert np.abs(np.sort(bare[:, 6:].ravel()) - np.sort(turns.ravel())).max() < 1e-3
+    codec = codecs.StructCodec(tokenizer=codecs.large_tokenizer())
+    assert codecs.BareTable()(table) == codec.encode(table, codecs.TARGET).labels["tokens"][:-1].tolist()
+    boxes = codecs.BoxCodec(unit="pixels", format="xywh", bins=codecs.BINS)
+    for box in codecs._boxes()[:50]:
+        own = boxes.encode(box, codecs.TARGET).labels["tokens"]
+        assert np.abs(codecs.bare_box(box).numpy() - own).max() <= 1, "but for the rounding of float32"
 
 
 def _run(*words):
