@@ -35,7 +35,7 @@ TARGET = Reading(side="target", leader=View(size=SIZE))
 
 
 def measure() -> list[Figure]:
-    """BVH files of 4 seconds, boxes in pixels of their picture, CSV files of 5 to 40 rows; processor time of one thread.
+    """BVH files of 4 seconds, boxes in pixels of their picture, CSV files of 5 to 40 rows; processor time, one thread.
 
     Rounds of the two loops take turns, so that both see the same machine; every value is seen for the first time.
     """
