@@ -22,6 +22,7 @@ from .model import Model
 from .module import Module
 from .progress import Progress
 from .task import Task
+from .trainer_settings import suited
 
 LOGGERS = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch")
 
@@ -127,8 +128,10 @@ def _trainer(settings: dict[str, Any]) -> L.Trainer:
             near = nearest(name, names)
             hint = f"; did you mean `{near}`?" if near else ""
             raise ConfigError(f"`{name}` is neither a setting of fit nor of Lightning's Trainer{hint}")
+    settings = suited(settings, Path(settings.get("default_root_dir") or "."))
     defaults: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    callbacks = list(settings.pop("callbacks", None) or [])
+    given = settings.pop("callbacks", None) or []
+    callbacks = list(given) if isinstance(given, list | tuple) else [given]
     if settings.get("enable_progress_bar", True) and not any(
         isinstance(c, L.pytorch.callbacks.ProgressBar) for c in callbacks
     ):

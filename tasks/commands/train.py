@@ -21,6 +21,7 @@ from ..evaluation import evaluate
 from ..fit import fit
 from ..progress import Progress
 from ..taskfile import TaskFile
+from ..trainer_settings import suited
 from . import show
 from .evaluate import table
 from .given import taskfile
@@ -115,7 +116,12 @@ def make_trainer(file: TaskFile, checkpoints: Path) -> L.Trainer:
         raise ConfigError(
             f"{file.path} must say how long to train: trainer.max_steps, trainer.max_epochs or trainer.max_time"
         )
-    callbacks = list(settings.pop("callbacks", None) or [])
+    try:
+        settings = suited(settings, Path(settings.get("default_root_dir", checkpoints)))
+    except ConfigError as cause:
+        raise ConfigError(f"{file.document.place(('trainer',))}{cause}") from cause
+    given = settings.pop("callbacks", None) or []
+    callbacks = list(given) if isinstance(given, list) else [given]
     if settings.get("enable_progress_bar", True):
         callbacks.append(Progress())
     if settings.get("enable_checkpointing", True):
