@@ -23,6 +23,8 @@ def leads_of(follower: SlotReader, row: Mapping[str, Any], reader: Reader, *, ma
     Raises:
         DataError: a value that is followed cannot be read.
     """
+    if follower.follows < 0:
+        return []
     wording = reader.wordings[0]
     leader = wording.slots[follower.follows]
     if leader.slot.side == "target":

@@ -84,3 +84,9 @@ def test_training_moves_boxes_and_leaves_no_trace_in_validation():
         for n in range(3)
     }
     assert valid == {(40, 30, 50, 70)}
+
+
+def test_a_box_without_a_picture_follows_nothing():
+    model, task = made("[TEXT:q] -> [BOX:box]", [{"q": "where?", "box": (0.1, 0.2, 0.5, 0.7)}])
+    found = model.predict(task.instruction, {"q": "where?"})
+    assert len(found.box) == 4
