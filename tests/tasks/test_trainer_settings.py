@@ -46,4 +46,3 @@ def test_a_logger_by_name_writes_into_the_folder(small, tmp_path):
     )  # fmt: skip
     header = (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
     assert {"step", "tokens_per_second"} <= set(header)
-    assert {name.rpartition("/")[2] for name in header if name.startswith("share/")} >= {"rows", "tokens"}
