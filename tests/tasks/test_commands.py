@@ -439,7 +439,10 @@ def test_evaluate(omniline, trained):
             ("train", "tasks.yaml", "trainer.max_stpes=1"),
             "there is no key `trainer.max_stpes`; did you mean `max_steps`?",
         ),
-        (("train", "tasks.yaml", "trainer.max_steps=null", "trainer.max_steps=x"), "`trainer` does not suit Lightning"),
+        (
+            ("train", "tasks.yaml", "trainer.max_steps=null", "trainer.max_steps=x"),
+            "`max_steps` must be int, but is 'x'",
+        ),
         (("train", "tasks.yaml", "trainer={logger: false}", "trainer.max_steps=null"), "error: "),
         (
             ("train", "tasks.yaml", "trainer.precision=17"),
