@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .codec import PREDICTED_NAME, Encoded
+from .few_rows import often
 from .generation_frontier import Frontier, Tape
 from .generation_given import GivenValues
 from .generation_program import Decode, Forced, Given, Loop, Program, Step, walk_steps
@@ -113,7 +114,8 @@ def generate(
         watch=watch if streams == 1 else None,
     )
     machine.check(program)
-    return machine.run(program) if streams else []
+    with often():
+        return machine.run(program) if streams else []
 
 
 class Machine:

@@ -26,6 +26,7 @@ TITLES = {
     "codecs": "Motions, boxes and tables against bare loops, one thread",
     "data": "Data beside the steps",
     "qwen": "A Qwen2.5 of random weights beside transformers",
+    "prefix": "Requests on one prompt of 2,000 tokens, width 512, 8 layers, one thread",
     "long": "Attention of long prompts, four heads of 64, one thread",
     "kernels": "Triton kernels",
 }

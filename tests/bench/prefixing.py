@@ -1,0 +1,80 @@
+"""Requests on one long prompt, with what prompts have in common kept and without: how long until the first piece of
+text, and how long eight rows take. Turns are taken in one process.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+
+import omniline as ol
+from omniline.core.outputs import Output
+from omniline.core.witness import Witness
+
+from .measuring import Figure, calibrate
+from .qwen import both
+from .words import Texts
+
+SHAPE = {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8, "num_attention_heads": 8}
+LINE = "[TEXT:rules] [TEXT:src] -> [TEXT:tgt,max_length=9]"
+SHARED, ROWS, ROUNDS = 2000, 8, 3
+
+
+def measure() -> list[Figure]:
+    """Times without over times with; the first request on a prompt; what telling whether weights changed costs."""
+    torch.set_num_threads(1)  # what a second thread gains depends on what else runs
+    warnings.simplefilter("ignore")
+    calibration = calibrate()
+    pair = both(words=32_000, **SHAPE)
+    model, tokens = pair.ours, pair.tokenizer.encode(Texts(1).text(2 * SHARED, 2 * SHARED + 1))
+    rules = pair.tokenizer.decode(tokens[:SHARED])
+    rows = [{"rules": rules, **text} for text in Texts(2).column(ROWS, src=(8, 16))]
+    model.predict(LINE, rows[0], prefix_cache=0)
+    cold = _first(model, rows[0], {})
+    first = _turns(lambda number, how: _first(model, rows[number % ROWS], how))
+    model.prefixes.clear()
+    batch = _turns(lambda _, how: _all(model, rows, how))
+    witness = Witness(model.network.backbone)
+    start = time.perf_counter()
+    assert witness.holds(model.network.backbone)
+    check = time.perf_counter() - start
+    found = [
+        ("prefix-first", first[0] / first[1], {"without": first[0], "with": first[1], "weights_compared": check}),
+        ("prefix-new", cold / first[0], {"seconds": cold}),
+        ("prefix-batch", batch[0] / batch[1], {"without": batch[0], "with": batch[1]}),
+    ]
+    return [
+        Figure(section="prefix", name=name, value=value, calibration=calibration, detail=dict(detail))
+        for name, value, detail in found
+    ]
+
+
+def _turns(call: Callable[[int, dict[str, Any]], float]) -> tuple[float, float]:
+    """The medians without and with, one after the other in each round."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(ROUNDS):
+        for own, how in zip(times, ({"prefix_cache": 0}, {}), strict=True):
+            own.append(call(number + 1, how))
+    return median(times[0]), median(times[1])
+
+
+def _first(model: ol.Model, row: dict[str, str], how: dict[str, Any]) -> float:
+    """Seconds until the first piece of text."""
+    start = time.perf_counter()
+    said = model.stream(LINE, row, **how)
+    piece = next(said)
+    took = time.perf_counter() - start
+    assert not isinstance(piece, Output), "nothing was said"
+    said.close()  # type: ignore[attr-defined]
+    return took
+
+
+def _all(model: ol.Model, rows: list[dict[str, str]], how: dict[str, Any]) -> float:
+    start = time.perf_counter()
+    model.predict(LINE, rows, min_length=8, **how)
+    return time.perf_counter() - start
