@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -32,14 +31,14 @@ ROOM = 1 << 30
 _OFTEN: ContextVar[Often | None] = ContextVar("often", default=None)
 
 
-@dataclass
 class Often:
     """How often each weight was met, and its copy in order; weights are kept, so that none is taken for another."""
 
-    held: dict[int, Tensor] = field(default_factory=dict)
-    calls: dict[int, int] = field(default_factory=dict)
-    weights: list[Tensor] = field(default_factory=list)
-    room: int = ROOM
+    def __init__(self) -> None:
+        self.held: dict[int, Tensor] = {}
+        self.calls: dict[int, int] = {}
+        self.weights: list[Tensor] = []
+        self.room = ROOM
 
     def product(self, x: Tensor, weight: Tensor, rows: int) -> Tensor:
         """`x @ weight.T` of rows [rows, in]."""
