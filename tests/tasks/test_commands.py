@@ -445,8 +445,8 @@ def test_evaluate(omniline, trained):
         ),
         (("train", "tasks.yaml", "trainer={logger: false}", "trainer.max_steps=null"), "error: "),
         (
-            ("train", "tasks.yaml", "trainer.precision=17"),
-            "tasks.yaml line 8: `trainer` does not suit Lightning: Precision 17",
+            ("train", "tasks.yaml", "trainer.max_time=soon"),
+            "tasks.yaml line 8: `trainer` does not suit Lightning: `Timer",
         ),
         (("train", "tasks.yaml", "--resume", "none.ckpt"), "there is no checkpoint none.ckpt"),
         (
