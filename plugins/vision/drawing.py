@@ -48,7 +48,7 @@ def draw_boxes(
     opened = open_picture(picture)
     factor = max(1, LEAST_SIDE // max(opened.size))
     view = View(size=opened.size)
-    notation = Notation(format=format, unit=unit, size=size, clip=True)
+    notation = Notation(format=format, unit=unit, size=size, clip=True, point=True)  # a model may predict flat boxes
     listed = _listed(boxes)
     said = [names] * len(listed) if isinstance(names, str) else list(names or [])
     if names is not None and len(said) != len(listed):

@@ -269,6 +269,7 @@ def test_boxes_are_drawn_on_their_picture():
     assert not one[60:100, 80:160].any(), "only the rim is drawn"
     same = draw_boxes(ground, [(15, 10, 45, 30), None], ["cat", "dog"], unit="pixels")
     assert np.asarray(same).any(-1)[rows, columns].mean() > 0.9
+    assert np.asarray(draw_boxes(ground, [(0.5, 0.1, 0.5, 0.9), (0, 0, 0, 0)])).any(), "a model may find flat boxes"
     with pytest.raises(ValueError, match="one name for each box, but there are 1 for 2"):
         draw_boxes(ground, [(0, 0, 1, 1)] * 2, ["cat"])
     with pytest.raises(ValueError, match="all of it is outside"):
