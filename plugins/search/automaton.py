@@ -53,18 +53,19 @@ class Automaton:
         self.accepts = np.array([may_be_empty(state) for state in order])
 
     def _sort_tokens(self, inventory: Inventory) -> None:
-        """The tokens as symbols, longest first: `columns[j]` has the j-th symbol of all that are longer than j."""
-        spelt = {id: list(token) for id, token in enumerate(inventory.tokens) if token}
-        spelt |= {id: [MARK + place] for place, id in enumerate(self.marks)}
-        self.spelt = spelt
-        self.size = len(inventory.tokens)
-        self.ids = np.array(sorted(spelt, key=lambda id: -len(spelt[id])), dtype=np.int64)
-        longest = len(spelt[int(self.ids[0])]) if len(self.ids) else 0
-        counts = np.bincount([len(token) for token in spelt.values()], minlength=longest + 1)
-        self.columns: list[Ints] = []
-        for place in range(longest):
-            some = self.ids[: int(counts[place + 1 :].sum())]
-            self.columns.append(np.array([spelt[int(id)][place] for id in some], dtype=np.int32))
+        """The tokens as symbols, one behind another, and by place: `columns[j]` has the j-th symbol of all that are
+        longer than j, longest first."""
+        lengths = np.array([len(token) for token in inventory.tokens], dtype=np.int64)
+        starts = np.cumsum(lengths) - lengths
+        symbols = np.frombuffer(b"".join(inventory.tokens), dtype=np.uint8).astype(np.int32)
+        starts[self.marks] = len(symbols) + np.arange(len(self.marks))
+        lengths[self.marks] = 1
+        self.symbols: Ints = np.append(symbols, MARK + np.arange(len(self.marks), dtype=np.int32)).astype(np.int32)
+        self.starts, self.lengths = starts, lengths
+        order = np.argsort(-lengths, kind="stable")
+        self.ids = order[: int((lengths > 0).sum())]
+        counts = np.bincount(lengths)[::-1].cumsum()[::-1]
+        self.columns = [self.symbols[starts[self.ids[:count]] + place] for place, count in enumerate(counts[1:])]
 
     def follow(self, state: int) -> Ints:
         """The tokens that may follow a state, a bit each: int32 [words]."""
@@ -74,7 +75,7 @@ class Automaton:
             for column in self.columns:
                 live = np.flatnonzero(states[: len(column)])
                 states[live] = self.table[states[live], column[live]]
-            may = np.zeros((self.size + 31) // 32 * 32, dtype=np.bool_)
+            may = np.zeros((len(self.lengths) + 31) // 32 * 32, dtype=np.bool_)
             may[self.ids[states != LOST]] = True
             found = np.packbits(may, bitorder="little").view(np.int32)
             self._follow[state] = found
@@ -101,10 +102,11 @@ class Walk:
         row[:] = self.automaton.follow(self.state)
 
     def take(self, token: int) -> bool:
-        state = self.state
-        for symbol in self.automaton.spelt.get(token, ()):
-            state = int(self.automaton.table[state, symbol])
-        if state == LOST or token not in self.automaton.spelt:
+        automaton, state = self.automaton, self.state
+        start, length = int(automaton.starts[token]), int(automaton.lengths[token])
+        for symbol in automaton.symbols[start : start + length].tolist():
+            state = int(automaton.table[state, symbol])
+        if state == LOST or not length:
             return False
         self.state = state
         return True

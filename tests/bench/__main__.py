@@ -1,8 +1,8 @@
 """`python -m bench [ONLY]` in the folder of the tests: measure speed and memory, and write docs/performance.md.
 
 ONLY is a list of sections with commas between: compile, start, encode, train, generate, padding, video, audio,
-codecs, data, qwen, prefix, long, kernels (which needs an accelerator). Figures that a run does not measure again are
-kept from the last one, in build/bench.json.
+codecs, data, qwen, prefix, constrain, long, kernels (which needs an accelerator). Figures that a run does not measure
+again are kept from the last one, in build/bench.json.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ SECTIONS = {
     "data": "loading",
     "qwen": "qwen",
     "prefix": "prefixing",
+    "constrain": "constraining",
     "long": "prompts",
     "kernels": "fused",
 }

@@ -27,6 +27,7 @@ TITLES = {
     "data": "Data beside the steps",
     "qwen": "A Qwen2.5 of random weights beside transformers",
     "prefix": "Requests on one prompt of 2,000 tokens, width 512, 8 layers, one thread",
+    "constrain": "Answers that must be something, a vocabulary of 151,936",
     "long": "Attention of long prompts, four heads of 64, one thread",
     "kernels": "Triton kernels",
 }
