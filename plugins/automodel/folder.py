@@ -98,6 +98,18 @@ def context_of(content: Mapping[str, Any]) -> int:
     return UNSAID if found is None else found
 
 
+def grows(content: Mapping[str, Any]) -> bool:
+    """Whether rotations change with the number of tokens, so that keys depend on what comes later.
+
+    >>> grows({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}})
+    True
+    """
+    found = (content.get(name) for name in ("rope_parameters", "rope_scaling"))
+    held = [inner for ropes in found if isinstance(ropes, Mapping) for inner in (ropes, *ropes.values())]
+    kinds = {ropes.get("rope_type", ropes.get("type")) for ropes in held if isinstance(ropes, Mapping)}
+    return bool(kinds & {"dynamic", "longrope", "su"})
+
+
 def _first(content: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
         value = content.get(name)

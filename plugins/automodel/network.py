@@ -17,8 +17,9 @@ from ...core.errors import ConfigError
 from ...core.layers import Linear, same_products
 from ...core.layout import Layout
 from ...core.networks import Cache, NewRows
-from .folder import context_of, parsed
+from .folder import context_of, grows, parsed
 from .library import body_of, library, made
+from .reading import RectangleReading
 from .streams import Block, BlockCache, Pair, ReplayCache, to_the_end
 
 
@@ -52,6 +53,7 @@ class AutoNetwork(nn.Module):
         whole = made(content, attention) if causal is None else causal
         self.width = int(whole.get_input_embeddings().embedding_dim)
         self.positions = positions or context_of(content)
+        self.grows = grows(content)
         self.embed_scale, self.recall = embed_scale, recall
         self.body: Any = body_of(whole)
         words = whole.get_input_embeddings()
@@ -96,9 +98,23 @@ class AutoNetwork(nn.Module):
         if full:
             lengths = [len(streams[stream]) for stream in full]
             rows = nn.utils.rnn.pad_sequence([streams[stream] for stream in full], batch_first=True)
-            _, pairs = self._step(rows, Block((), (0,) * len(full)))
+            _, pairs = self.step(rows, Block((), (0,) * len(full)))
             cache.put(full, Block(tuple(to_the_end(pair, lengths) for pair in pairs), tuple(lengths)))
         return cache
+
+    @torch.no_grad()
+    def reading(self, x: Tensor, layout: Layout) -> RectangleReading | None:
+        """Source rows that may be read span by span; None where what a row leaves depends on more than what is ahead.
+
+        Raises:
+            ValueError: a source is longer than `positions`.
+        """
+        self._fits(layout.source.longest)
+        if self.recall == "replay" or self.grows or layout.target.rows:
+            return None
+        _, pairs = self.step(x.new_zeros(1, 1, self.width), Block((), (0,)))
+        like = [pair for pair in pairs if pair is not None]
+        return RectangleReading(self, x, layout, like) if len(like) == len(pairs) else None
 
     @torch.no_grad()
     def extend(self, rows: NewRows, cache: Cache) -> Tensor:
@@ -130,12 +146,12 @@ class AutoNetwork(nn.Module):
         assert isinstance(cache, BlockCache)
         block = cache.take(streams)
         self._fits(block.longest + count)
-        hidden, pairs = self._step(x, block)
+        hidden, pairs = self.step(x, block)
         if keep:
             cache.put(streams, Block(pairs, tuple(length + count for length in block.lengths)))
         return hidden
 
-    def _step(self, x: Tensor, block: Block) -> tuple[Tensor, tuple[Pair, ...]]:
+    def step(self, x: Tensor, block: Block) -> tuple[Tensor, tuple[Pair, ...]]:
         """Hidden states of rows [streams, count, width] behind a block, and the keys and values of both."""
         memory = library().DynamicCache()
         for layer, pair in enumerate(block.layers):

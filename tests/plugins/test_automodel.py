@@ -217,3 +217,25 @@ def test_settings_of_sampling_come_along(decoders, tmp_path):
     _, folder = decoders.folder("gpt2", tmp_path)
     (folder / "generation_config.json").write_text(json.dumps({"do_sample": True, "top_k": 3, "eos_token_id": 257}))
     assert ol.load(folder).sampling == {"do_sample": True, "top_k": 3}
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gemma3_text", "bloom", "mpt", "opt", "deepseek_v3", "falcon alibi"])
+def test_prompts_that_begin_alike_are_read_once(name, decoder_folders):
+    model = ol.load(decoder_folders(name)[1])
+    asked = [{"q": "what was said before the question, " * 2 + ask} for ask in ("one", "a second one, longer", "")]
+    alone = [model.predict(LINE, row, decoder="greedy", prefix_cache=0).a for row in asked]
+    assert model.prefixes.reused == 0
+    assert [found.a for found in model.predict(LINE, asked, decoder="greedy")] == alone
+    shared = model.prefixes.reused
+    assert shared >= 2 * 60
+    assert [found.a for found in model.predict(LINE, asked, decoder="greedy")] == alone
+    assert model.prefixes.reused >= shared + 3 * 60
+
+
+def test_rotations_that_grow_are_not_shared(decoder_folders, decoders, tmp_path):
+    ropes = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
+    model = ol.load(decoders.folder("olmo2", tmp_path, rope_parameters=ropes)[1])
+    row = embedded(model, ROWS[0])
+    assert model.network.backbone.reading(row, plain_layout([len(row)], [0])) is None
+    other = ol.load(decoder_folders("olmo2")[1]).network.backbone
+    assert other.reading(row, plain_layout([len(row)], [0])) is not None
