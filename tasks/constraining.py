@@ -26,15 +26,21 @@ def inventory_for(slot: SlotPlan, search: Any, model: Model, *, patterned: bool 
     Raises:
         ConfigError: the slot has a closed set, is not written as text, or its tokenizer cannot tell.
     """
+    adapter = adapter_of(slot, model.catalog)
+    written = slot.predicts == "tokens" and "tokenizer" in adapter.assets
     if not is_constrained(search):
+        if patterned and not written:
+            raise ConfigError(
+                f"slot `{slot.name}`: a codec with a `pattern` must write tokens of the asset `tokenizer`, but that of "
+                f"the adapter `{slot.adapter.name}` does not"
+            )
         return _inventory(slot, model) if patterned and slot.closed_set is None else None
     if slot.closed_set is not None:
         raise ConfigError(
             f"slot `{slot.name}`: its closed set says what the answer may be, so {SETTINGS} cannot say it too: leave "
             "one out, or write the setting in the slot that it is for"
         )
-    adapter = adapter_of(slot, model.catalog)
-    if slot.predicts != "tokens" or "tokenizer" not in adapter.assets:
+    if not written:
         raise ConfigError(
             f"slot `{slot.name}`: {SETTINGS} need a slot that is written as text, but {slot.modality} is not: write "
             "the setting in the slot that it is for"

@@ -166,12 +166,14 @@ def test_penalties_change_the_choice_and_not_the_probability(make):
     assert [text(one) for one in found] != [text(one) for one in answers(make(regex="(a|b|c){6}"))]
 
 
-@pytest.mark.parametrize("budget", [None, 0, 3])
-@pytest.mark.parametrize("name", ["greedy", "sample"])
+@pytest.mark.parametrize(
+    ("name", "budget"),
+    [*((name, most) for name in ("greedy", "sample") for most in (None, 0, 3)), ("beam", None)],
+)
 def test_a_thought_is_free_and_what_stands_behind_it_is_not(name, budget):
     thought = 0
     for seed in range(8):
-        decoder = DECODERS[name](regex=PATTERN, thinking_budget=budget)
+        decoder = DECODERS[name](regex=PATTERN, **({} if budget is None else {"thinking_budget": budget}))
         for answer in answers(decoder, seed=seed, limit=24, thoughts=THOUGHTS):
             found = ids(answer)
             if found[:1] == [OPENS] and CLOSES not in found:

@@ -8,6 +8,8 @@ import pytest
 import omniline as ol
 from omniline.core.errors import ConfigError, InstructionError
 from omniline.core.outputs import Output
+from omniline.core.pattern import text
+from omniline.plugins.vision.box import BoxCodec
 
 LINE = "say [TEXT:text] -> so: [TEXT:word]"
 PATTERN = "(yes|no), [a-z ]{1,9}[.é]"
@@ -144,6 +146,14 @@ def test_mistakes_are_told_before_a_weight_is_asked(small, model, kind, settings
     with pytest.raises(ConfigError, match=message) as caught:
         model.predict(small.LINES[kind], small.rows(1)[0], **settings)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pattern_of_what_is_no_text(small, model, monkeypatch):
+    monkeypatch.setattr(BoxCodec, "pattern", text("a"), raising=False)
+    with pytest.raises(
+        ConfigError, match="slot `box`: a codec with a `pattern` must write tokens of .* that of the ad"
+    ):
+        model.predict(small.LINES["box"], small.rows(1)[0])
 
 
 def test_two_in_one_slot_are_found_when_the_line_is_read():
