@@ -49,13 +49,14 @@ class Output:
             the probability among the members of a closed set; for `<->` "match" holds the sides' similarity.
         embeddings: for `<->` the vector of each side, "source" and "target"; else empty.
         writers: of the values that have a format of their own, by slot.
+        drawers: of the values that lie in a picture, by slot; each draws them on it, beside a `stem=`.
 
     >>> out = Output({"cap": "a cat"}, {"cap": 0.9})
     >>> out.cap, out["cap"], out.scores["cap"]
     ('a cat', 'a cat', 0.9)
     """
 
-    __slots__ = ("_values", "_writers", "embeddings", "scores")
+    __slots__ = ("_drawers", "_values", "_writers", "embeddings", "scores")
 
     def __init__(
         self,
@@ -64,7 +65,9 @@ class Output:
         embeddings: Mapping[str, Tensor] | None = None,
         *,
         writers: Mapping[str, Writer] | None = None,
+        drawers: Mapping[str, Callable[..., Path]] | None = None,
     ) -> None:
+        self._drawers = dict(drawers or {})
         self._writers = dict(writers or {})
         self._values = dict(values)
         self.scores: dict[str, Any] = dict(scores)
@@ -108,13 +111,14 @@ class Output:
         """Write each value in its natural format.
 
         Text as .txt, pictures as .png, sounds as .wav, clips as .mp4, motions as .bvh, tables as .csv, other lists and
-        mappings as .json; the values of a group that have a format of their own as NAME_0, NAME_1, ...
+        mappings as .json; the values of a group that have a format of their own as NAME_0, NAME_1, ... Boxes are also
+        drawn on their picture, NAME_drawn.png.
 
         Args:
             folder: made when it does not exist; files of the same names are replaced.
 
         Returns:
-            The files, one per value that was found.
+            The files, in order of the values.
 
         Raises:
             OmnilineError: a value has no file format.
@@ -125,6 +129,8 @@ class Output:
         for name, value in self._values.items():
             writer = self._writers.get(name)
             found += _write(place / name, value) if writer is None else _written(place / name, value, *writer)
+            if value is not None and name in self._drawers:
+                found.append(self._drawers[name](value, stem=place / f"{name}_drawn"))
         return found
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..core.codec import UNREADABLE, Reading
 from ..core.encoding import RowEncoder, SlotReader
 from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
+
+Drawer = Callable[..., Path]
 
 
 def leads_of(follower: SlotReader, row: Mapping[str, Any], reader: Reader, *, made: Callable[[int], Any]) -> list[Any]:
@@ -34,6 +38,24 @@ def leads_of(follower: SlotReader, row: Mapping[str, Any], reader: Reader, *, ma
     encoder = RowEncoder(reader=wording, prompts=reader.prompts, tries=reader.tries, mode="predict")
     among = encoder.beside({"source": source})
     return [among.lead(placed.item, follower) for placed in among.among.get(follower.follows, [])]
+
+
+def drawer_of(follower: SlotReader, row: Mapping[str, Any], reader: Reader, made: Mapping[str, Any]) -> Drawer | None:
+    """What draws a slot's values on the one value that they follow; None where they follow none, or several.
+
+    Args:
+        follower: the slot.
+        row: as it is given.
+        reader: of the instruction; its first wording counts.
+        made: what was found, by slot.
+    """
+    if follower.follows < 0 or not hasattr(follower.codec, "draw"):
+        return None
+    slot = reader.wordings[0].slots[follower.follows].slot
+    found = made.get(slot.name) if slot.side == "target" and not slot.given else read_path(row, slot.path)
+    if slot.depth or is_absent(found):
+        return None
+    return partial(follower.codec.draw, picture=found)
 
 
 def _flat(value: Any, depth: int) -> list[Any]:

@@ -27,7 +27,7 @@ from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
 from .binding import note_place
 from .constraining import inventory_for
-from .following import leads_of
+from .following import drawer_of, leads_of
 from .forcing import (
     answer_room,
     continued,
@@ -236,7 +236,10 @@ class Predictor:
         for slot in self.wording.slots:
             if slot.given:
                 values.setdefault(slot.name, read_path(row, slot.path))
-        return Output({n: v for n, v in values.items() if not is_absent(v) or n in scores}, scores, writers=writers)
+        found = {n: v for n, v in values.items() if not is_absent(v) or n in scores}
+        drawers = {self.slots[i].slot.name: drawer_of(self.slots[i], row, self.reader, values) for i in answers}
+        kept = {name: drawer for name, drawer in drawers.items() if drawer is not None}
+        return Output(found, scores, writers=writers, drawers=kept)
 
     def _decoded(self, answer: Any, reader: SlotReader, row: Mapping[str, Any], answers: Answers) -> Any:
         """The raw values of an answer, nested as it is; `answers` are those of all slots.

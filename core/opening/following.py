@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from ..codec import FORCED, Reading
 from ..view import Corners, View
 from .boxes import Format, Notation, Unit, read_box
+from .pictures import open_picture
+
+COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
+"""Of boxes that are drawn, in turn."""
+LEAST_SIDE = 240
+"""Smaller pictures are enlarged, by a whole factor, before boxes are drawn on them."""
 
 
 class FollowingCodec:
@@ -48,6 +58,36 @@ class FollowingCodec:
             ordered = _share(a), _share(b), _share(c), _share(d)
         return self._notation.written(ordered, view)
 
+    def draw(self, values: Any, picture: Any, stem: Path) -> Path:
+        """Draw predicted boxes on their picture, as .png beside `stem`.
+
+        Args:
+            values: a box of this slot, or lists of them, however nested; None among them is not drawn.
+            picture: anything that an IMAGE slot reads; a small one is enlarged.
+            stem: of the file.
+
+        Raises:
+            TypeError, ValueError: not a picture, or not boxes.
+        """
+        opened = open_picture(picture)
+        notation, view = replace(self._notation, clip=True, point=True), View(size=opened.size)
+        factor = max(1, LEAST_SIDE // max(opened.size))
+        large = opened.resize((opened.width * factor, opened.height * factor), Image.Resampling.NEAREST)
+        pen, thick = ImageDraw.Draw(large), max(2, max(large.size) // 120)
+        for number, box in enumerate(_flat(values)):
+            shares = notation.shares(self.plain(box), view)
+            x0, y0, x1, y1 = (share * side for share, side in zip(shares, large.size * 2, strict=True))
+            spread = thick if (x0, y0) == (x1, y1) else 0
+            at = (x0 - spread, y0 - spread, x1 + spread, y1 + spread)
+            pen.rectangle(at, outline=COLOURS[number % len(COLOURS)], width=thick)
+        path = stem.with_name(stem.name + ".png")
+        large.save(path)
+        return path
+
+    def plain(self, value: Any) -> Any:
+        """One predicted value as four numbers."""
+        return value
+
     def compared(self, value: Any) -> Corners:
         """A box of this slot, true or predicted, as metrics compare boxes: its corners, in the slot's unit.
 
@@ -62,6 +102,14 @@ def roles_of(left: bool, reading: Reading, rows: int) -> np.ndarray[Any, Any] | 
     if left or reading.side == "source":
         return None
     return np.full(rows, FORCED, dtype=np.uint8)
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    if isinstance(values, list):
+        for value in values:
+            yield from _flat(value)
+    elif values is not None:
+        yield values
 
 
 def _share(value: float) -> float:

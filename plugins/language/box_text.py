@@ -123,6 +123,10 @@ class BoxTextCodec(FollowingCodec):
         made = [super(BoxTextCodec, self).compared(self._plain(one)[0]) for one in self._listed(value)]
         return made if self.several else made[0]
 
+    def plain(self, value: Any) -> Any:
+        """One predicted value as four numbers, without its label."""
+        return self._plain(value)[0]
+
     def text(self, raw: Any, reading: Reading) -> str:
         """The text of a value, marks left out."""
         return self.tokenizer.decode(self._written(raw, reading)[0].tolist())

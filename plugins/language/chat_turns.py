@@ -229,7 +229,10 @@ def _part(part: Any, what: str) -> Content:
     value = next((kept[key] for key in keys if key in kept), None)
     if value is None:
         raise ValueError(f"{what}: the {plain} itself is missing; write {{'type': '{plain}', '{plain}': ...}}")
-    sound = kept.get("audio", kept.get("use_audio_in_video")) if plain == "video" else None
+    said = kept.get("use_audio_in_video")
+    if said is not None and not isinstance(said, bool):
+        raise TypeError(f"{what}: `use_audio_in_video` must be true or false, but is {_short(said)}")
+    sound = kept.get("audio", said) if plain == "video" else None
     return Content(plain.upper(), _local(value, what), what, sound if sound is None else _local(sound, what))
 
 

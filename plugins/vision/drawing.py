@@ -11,13 +11,9 @@ from PIL import Image
 from torchvision.utils import draw_bounding_boxes
 
 from ...core.opening.boxes import Format, Notation, Unit
+from ...core.opening.following import COLOURS, LEAST_SIDE
 from ...core.opening.pictures import open_picture
 from ...core.view import View
-
-COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
-"""One a name, in the order in which names first occur."""
-LEAST_SIDE = 240
-"""Smaller pictures are enlarged, by a whole factor, so that names can be read."""
 
 
 def draw_boxes(
@@ -30,7 +26,7 @@ def draw_boxes(
     size: int | None = None,
     width: int | None = None,
 ) -> Image.Image:
-    """The picture with boxes drawn on it, boxes of one name in one colour.
+    """The picture with boxes drawn on it, boxes of one name in one colour; a small picture is enlarged.
 
     Args:
         picture: anything that an IMAGE slot reads.

@@ -7,6 +7,8 @@ from PIL import Image
 import omniline as ol
 from omniline.core.errors import ConfigError, DataError
 from omniline.core.example import RowId
+from omniline.plugins.language.box_text import BoxTextCodec
+from omniline.plugins.language.tokenizer import ByteTokenizer
 
 BACKBONE = "ofa-tiny,width=16,heads=2,ffn=16,encoder_layers=1,decoder_layers=1,positions=64,dropout=0"
 SMALL, LARGE = Image.new("RGB", (40, 20), "red"), Image.new("RGB", (400, 100), "blue")
@@ -90,3 +92,37 @@ def test_a_box_without_a_picture_follows_nothing():
     model, task = made("[TEXT:q] -> [BOX:box]", [{"q": "where?", "box": (0.1, 0.2, 0.5, 0.7)}])
     found = model.predict(task.instruction, {"q": "where?"})
     assert len(found.box) == 4
+
+
+@pytest.mark.parametrize(
+    ("target", "boxes"),
+    [
+        ("[BOX:box,unit=pixels]", 1),
+        ("[BOX:box,unit=pixels,adapter=box_values]", 1),
+        ("( [BOX:box,unit=pixels] ){2}", 2),
+    ],
+)
+def test_boxes_are_saved_as_numbers_and_drawn_on_their_picture(tmp_path, target, boxes):
+    row = {"img": SMALL, "box": (0, 0, 9, 9) if boxes == 1 else [(0, 0, 9, 9)] * 2}
+    model, _ = made(line := f"[IMAGE:img,size=16] where? -> {target}", [row])
+    out = model.predict(line, {"img": SMALL})
+    files = out.save(tmp_path)
+    assert [file.name for file in files] == ["box.json", "box_drawn.png"]
+    with Image.open(files[1]) as drawn:
+        assert drawn.size == (240, 120)
+        assert len(drawn.convert("RGB").getcolors(999)) > 1
+
+
+def test_boxes_of_several_pictures_or_of_none_are_not_drawn(tmp_path):
+    line = "( [IMAGE:img,size=16] )* which? -> [BOX:box]"
+    model, _ = made(line, [{"img": [SMALL, LARGE], "box": (0, 0, 0.5, 0.5)}])
+    assert [f.name for f in model.predict(line, {"img": [SMALL, LARGE]}).save(tmp_path)] == ["box.json"]
+
+
+def test_drawn_points_stand_where_they_are(tmp_path):
+    codec = BoxTextCodec(tokenizer=ByteTokenizer(), shape="point", several=True, unit="pixels")
+    path = codec.draw([(30, 10), {"point": (10, 5), "label": "x"}], SMALL, tmp_path / "x")
+    with Image.open(path) as drawn:
+        other = np.abs(np.asarray(drawn.convert("RGB")).astype(int) - (255, 0, 0)).sum(-1) > 60
+    rows, columns = np.where(other)
+    assert abs(columns.max() - 180) <= 5 and abs(rows.min() - 30) <= 5

@@ -84,12 +84,13 @@ def test_who_says_whether_a_clip_is_heard(settings, more, heard):
             r"part 1 is a clip with its sound, but the slot holds no audio; write holds=video",
         ),
         ((), {"use_audio_in_video": True}, "message 0, part 1: a sound must be a path"),
+        ((), {"use_audio_in_video": "yes"}, "part 1: `use_audio_in_video` must be true or false, but is str 'yes'"),
         ((), {"audio": "none.wav"}, r"message 0, part 1: the sound file 'none.wav' does not exist"),
         ((), {"audio": "https://a.b/c.wav"}, "part 1: str 'https://a.b/c.wav' is a web address"),
     ],
 )
 def test_a_sound_that_cannot_be_read_is_named(holds, more, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((TypeError, ValueError), match=said):
         codec(*holds).encode(talk(**more), Reading())
 
 
