@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,22 +40,25 @@ def leads_of(follower: SlotReader, row: Mapping[str, Any], reader: Reader, *, ma
     return [among.lead(placed.item, follower) for placed in among.among.get(follower.follows, [])]
 
 
-def drawer_of(follower: SlotReader, row: Mapping[str, Any], reader: Reader, made: Mapping[str, Any]) -> Drawer | None:
-    """What draws a slot's values on the one value that they follow; None where they follow none, or several.
+def drawers_of(
+    slots: Iterable[int], row: Mapping[str, Any], reader: Reader, made: Mapping[str, Any]
+) -> dict[str, Drawer]:
+    """What draws slots' values on the one value that they follow; of those that follow none, or several, nothing.
 
     Args:
-        follower: the slot.
+        slots: indexes of what was found.
         row: as it is given.
         reader: of the instruction; its first wording counts.
         made: what was found, by slot.
     """
-    if follower.follows < 0 or not hasattr(follower.codec, "draw"):
-        return None
-    slot = reader.wordings[0].slots[follower.follows].slot
-    found = made.get(slot.name) if slot.side == "target" and not slot.given else read_path(row, slot.path)
-    if slot.depth or is_absent(found):
-        return None
-    return partial(follower.codec.draw, picture=found)
+    found: dict[str, Drawer] = {}
+    readers = reader.wordings[0].slots
+    for follower in (readers[index] for index in slots if readers[index].follows >= 0):
+        slot = readers[follower.follows].slot
+        value = made.get(slot.name) if slot.side == "target" and not slot.given else read_path(row, slot.path)
+        if hasattr(follower.codec, "draw") and not slot.depth and not is_absent(value):
+            found[follower.slot.name] = partial(follower.codec.draw, picture=value)
+    return found
 
 
 def _flat(value: Any, depth: int) -> list[Any]:

@@ -129,6 +129,8 @@ def opened(example: Example, lead: Sequence[Forced], given: dict[int, Given], *,
         pieces += framing.given(own, modality, prompts)
     source, first = framing.opened(example.streams[0].source, pieces, prompts)
     given[key] = first.encoded
+    if framing.frame.interleave:
+        refuse_late_clips(given)
     return replace(example, streams=(Stream(source, []),))
 
 

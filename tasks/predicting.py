@@ -27,7 +27,7 @@ from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
 from .binding import note_place
 from .constraining import inventory_for
-from .following import drawer_of, leads_of
+from .following import drawers_of, leads_of
 from .forcing import (
     answer_room,
     continued,
@@ -36,7 +36,6 @@ from .forcing import (
     forced_step,
     opened,
     opening,
-    refuse_late_clips,
     rows_of,
 )
 from .guiding import Negative, is_guided, known_values, negative_of, read_tokens, shadow_examples
@@ -123,8 +122,6 @@ class Predictor:
                 example = self._example(row, number)
                 if self.framing is not None and self.wording.arrow == "->":
                     example = opened(example, self.lead, given, key=self.program.first, reader=self.reader)
-                    if self.framing.frame.interleave:
-                        refuse_late_clips(given)
                 examples[number], self.given[number] = example, given
             except DataError as cause:
                 if self.on_error != "skip":
@@ -237,9 +234,7 @@ class Predictor:
             if slot.given:
                 values.setdefault(slot.name, read_path(row, slot.path))
         found = {n: v for n, v in values.items() if not is_absent(v) or n in scores}
-        drawers = {self.slots[i].slot.name: drawer_of(self.slots[i], row, self.reader, values) for i in answers}
-        kept = {name: drawer for name, drawer in drawers.items() if drawer is not None}
-        return Output(found, scores, writers=writers, drawers=kept)
+        return Output(found, scores, writers=writers, drawers=drawers_of(answers, row, self.reader, values))
 
     def _decoded(self, answer: Any, reader: SlotReader, row: Mapping[str, Any], answers: Answers) -> Any:
         """The raw values of an answer, nested as it is; `answers` are those of all slots.
