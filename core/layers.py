@@ -63,7 +63,9 @@ class Linear(nn.Linear):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`F.linear` that obeys `products`."""
+    """`F.linear` that obeys `products`; code that `torch.compile` traces multiplies in the dtype of its inputs."""
+    if torch.compiler.is_compiling():
+        return F.linear(x, weight, bias)
     dtype = _PRODUCTS.get()
     if dtype is None or dtype == x.dtype:
         return few_linear(x, weight, bias)
@@ -135,7 +137,7 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
         raise ValueError(f"dropout must be in [0, 1), but is {p}")
     if not training or p == 0.0:
         return x
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, p, True)
     out: Tensor = _Dropout.apply(x, min(255, max(1, round(p * 256))))  # type: ignore[no-untyped-call]
     return out

@@ -218,6 +218,16 @@ class LookingBack(Protocol):
         ...
 
 
+@runtime_checkable
+class Compiling(Protocol):
+    """What a `BackboneNetwork` offers besides when parts of it can run compiled in training."""
+
+    def compile_blocks(self, backend: str | None) -> None:
+        """Compile, from the next pass with gradients on, what is the same for every batch, by this backend of
+        `torch.compile`; None for plain code again. Batches of other lengths must not compile anew."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One slot's answers for n streams.

@@ -14,6 +14,7 @@ import lightning as L
 
 from ..core.errors import ConfigError
 from ..core.near import nearest
+from .compiling import compiled
 from .datamodule import DataModule
 from .ledger import report
 from .memory import keep_pages
@@ -50,6 +51,7 @@ def fit(
     ledger: str | Path | None = None,
     weighting: str | None = None,
     fewer_page_faults: bool = False,
+    compile: bool | str = False,
     lora: Any = None,
     freeze: str | Iterable[str] = (),
     **trainer_settings: Any,
@@ -67,6 +69,7 @@ def fit(
         learning_rate, warmup, schedule, weight_decay, metric_rows, ledger, weighting: see `Module`.
         batch_tokens, batch_rows, padded, workers, worker_start, valid_rows: see `DataModule`.
         fewer_page_faults: keep freed memory (Linux): faster on a CPU, for some hundreds of megabytes more.
+        compile: run the backbone's blocks through `torch.compile`, or through one of its backends by name.
         lora, freeze: what is trained, see `Model.train_only`; by default all.
         trainer_settings: Lightning's own names, such as `max_steps`, `precision`, `callbacks`, `logger`.
 
@@ -94,7 +97,7 @@ def fit(
     size = {"batch_tokens": batch_tokens, "batch_rows": batch_rows, "padded": padded, "valid_rows": valid_rows}
     loading = {"workers": workers, "worker_start": worker_start}
     data = DataModule(mixture, model=model, seed=seed, **loading, **size)  # type: ignore[arg-type]
-    with _quiet(own):
+    with _quiet(own), compiled(model, trainer, compile):
         trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume is not None else None, weights_only=True)
     report(module.ledger)
     model.network.to("cpu")

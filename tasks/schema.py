@@ -117,6 +117,7 @@ FIT: Mapping[str, Check] = {
     "ledger": text,
     "weighting": text,
     "fewer_page_faults": flag,
+    "compile": flag,
     "lora": settings,
     "freeze": texts,
 }

@@ -44,7 +44,7 @@ def chosen(x: Tensor, *, row: int | None = None) -> bool:
         x: the largest operand.
         row: elements that one program must hold at once; by default none.
     """
-    if x.device.type != "cuda" or not x.numel() or not _ALLOWED.get() or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or x.device.type != "cuda" or not x.numel() or not _ALLOWED.get():
         return False
     small = x.dtype in (torch.float32, torch.bfloat16, torch.float16)
     return small and (row is None or row <= WIDEST) and _installed()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from ...core.cache_step import Step
@@ -14,6 +17,13 @@ from .experts import Experts, Mixture, Routed
 from .long_cache import attend_chunks
 from .long_context import Turns
 from .routing import Way
+
+
+class Blocks(NamedTuple):
+    """What of a layer may run compiled: `Attention.project` and `DecoderLayer.dense`, for all layers the same."""
+
+    project: Callable[..., Any]
+    dense: Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +48,8 @@ class Shape:
 class Attention(nn.Module):
     """Attention of the joined view, rotary places and shared key heads."""
 
+    blocks: Blocks | None = None
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
@@ -59,7 +71,10 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, layout: Layout, by: Turns) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Rows [joined rows, width], and their keys and values."""
-        queries, k, v = self.project(x, by)
+        if self.blocks is not None and torch.is_grad_enabled():
+            queries, k, v = self.blocks.project(self, x, by)
+        else:
+            queries, k, v = self.project(x, by)
         drop = self.shape.attention_dropout if self.training else 0.0
         if by.reader is not None:
             found = by.reader.attend(queries, k, v, drop)
@@ -80,6 +95,8 @@ class Attention(nn.Module):
 
 class DecoderLayer(nn.Module):
     """Attention and a SwiGLU block (Shazeer, 2020) or a mixture of them, each behind an RMSNorm."""
+
+    blocks: Blocks | None = None
 
     def __init__(self, shape: Shape, mixture: Mixture | None = None) -> None:
         super().__init__()
@@ -117,10 +134,17 @@ class DecoderLayer(nn.Module):
         out, routed = self._feed(x.flatten(0, -2), found.flatten(0, -2), way)
         return out.view(x.shape), routed
 
-    def _feed(self, x: Tensor, attended: Tensor, way: Way | None = None) -> tuple[Tensor, Routed | None]:
+    def dense(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The feed-forward block of a layer without a mixture, behind what attention found."""
         inner, x = self.ffn_in.add(x, attended)
+        found = self.down(swiglu(self.gate(inner), self.up(inner)))
+        return x + dropout(found, self.dropout, self.training)
+
+    def _feed(self, x: Tensor, attended: Tensor, way: Way | None = None) -> tuple[Tensor, Routed | None]:
         if self.mixed:
+            inner, x = self.ffn_in.add(x, attended)
             found, routed = self.experts(inner, way)
-        else:
-            found, routed = self.down(swiglu(self.gate(inner), self.up(inner))), None
-        return x + dropout(found, self.dropout, self.training), routed
+            return x + dropout(found, self.dropout, self.training), routed
+        if self.blocks is not None and torch.is_grad_enabled():
+            return self.blocks.dense(self, x, attended), None
+        return self.dense(x, attended), None

@@ -15,7 +15,7 @@ from ...core.layers import Linear, RMSNorm, dropout, rerun
 from ...core.layout import Layout
 from ...core.networks import Cache, NewRows, Reading
 from .experts import Mixture, Routed, shapes
-from .layers import DecoderLayer, Shape
+from .layers import Attention, Blocks, DecoderLayer, Shape
 from .long_context import LongContext, RowPlaces, Turns
 from .long_prefill import PieceReader
 from .places import After, places_of
@@ -206,6 +206,16 @@ class DecoderNetwork(nn.Module):
     def decoder_layers(self) -> list[DecoderLayer]:
         """The layers, in order."""
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
+
+    def compile_blocks(self, backend: str | None) -> None:
+        """See `core.networks.Compiling`: the projections to queries, keys and values, and the feed-forward blocks
+        without experts; one graph for all layers, whose rows may be any number."""
+        blocks = None
+        if backend is not None:
+            made = (Attention.project, DecoderLayer.dense)
+            blocks = Blocks(*(torch.compile(block, dynamic=True, backend=backend) for block in made))
+        for layer in self.decoder_layers():
+            layer.blocks = layer.attention.blocks = blocks
 
     def check_length(self, longest: int) -> None:
         if longest > self.positions:

@@ -131,7 +131,7 @@ REFERENCES: dict[str, Reference] = {
     "qwen-generate-1": _over("generate greedily, 64 tokens, batch 1", 1.3),
     "qwen-generate-8": _over("... batch 8", 1.3),
     "qwen-memory": _times("peak memory of the loss of 2,048 rows over 151,936 words, against theirs", 0.1),
-    "prefix-first": _over("time to the first piece of text, prompt read before, against reading it", 8.0),
+    "prefix-first": _over("time to the first token, prompt read before, against reading it", 8.0),
     "prefix-new": _times("... prompt never seen, kept, against reading it alone", 1.1),
     "prefix-batch": _over("8 rows of 8 tokens on it, against reading it for each", 4.0),
     "constrain-regex-1": _budget("a step of the rule, a pattern, 1 answer", "us", 1_000),
