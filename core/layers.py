@@ -55,10 +55,13 @@ def same_products() -> tuple[AbstractContextManager[None], AbstractContextManage
 
 
 class Linear(nn.Linear):
-    """`nn.Linear` that obeys `products`: float32 in and out, float32 weights and gradients."""
+    """`nn.Linear` that obeys `products`: float32 in and out, float32 weights and gradients. Weights of another dtype
+    bring what comes in to theirs, such as sounds and places, which come in float32."""
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., in_features] to [..., out_features]."""
+        if self.weight.dtype != torch.float32 and input.dtype != self.weight.dtype:
+            input = input.to(self.weight.dtype)
         return linear(input, self.weight, self.bias)
 
 

@@ -23,7 +23,6 @@ from torch.distributed.fsdp import FSDPModule
 
 from ..core.batch import Batch
 from ..core.errors import ConfigError
-from ..core.layers import products
 from ..core.model import count_of
 from ..core.seeding import mix
 from .balancing import Balancing
@@ -34,6 +33,7 @@ from .ledger import Ledger
 from .mixture import Mixture, mixture_of
 from .model import Model, objective_keys
 from .optimising import SCHEDULES, adamw, clear_denormal, shape_at
+from .precision import keep_batches, within
 from .ranks import Ranks, apart, full_state, shard, whole
 from .realised import Realised
 from .restoring import restorable, said
@@ -155,6 +155,7 @@ class Module(L.LightningModule):
         that was loaded is in the mode of predicting, in which nothing is dropped: training ends that."""
         if stage == "fit":
             self.network.train()
+        keep_batches(self.trainer.precision_plugin)
         if self.trainer.world_size == 1 or stage != "fit" or self._ranks is not None:
             return
         bounds = {task.name: self.model.bound(task) for task in self.mixture}
@@ -197,12 +198,7 @@ class Module(L.LightningModule):
         return dict(counts)
 
     def _precision(self) -> ExitStack:
-        """bf16-mixed on a CPU: bfloat16 products inside float32 layers, which is what is fast there."""
-        stack = ExitStack()
-        if self.device.type == "cpu" and str(self.trainer.precision) == "bf16-mixed":
-            stack.enter_context(torch.autocast("cpu", enabled=False))
-            stack.enter_context(products(torch.bfloat16))
-        return stack
+        return within(str(self.trainer.precision), self.device)
 
     def on_after_backward(self) -> None:
         """Record the position of the next batch: what was trained, not what was fetched; before any callback saves."""

@@ -61,10 +61,11 @@ class MotionPort(Port):
     def places(self, features: Tensor) -> Tensor:
         """Where the joints are, in body heights: [n, joints, 3] of features [n, 6 + 6 joints], with a gradient."""
         assert isinstance(self.resting, Tensor) and isinstance(self.offsets, Tensor)
+        features, offsets = features.float(), self.offsets.float()
         turns = matrices(features[:, ROOT:].view(len(features), self.joints, SIX) / SPREAD + self.resting)
         places, whole = [features[:, :PLACE]], [turns[:, 0]]
         for joint, parent in enumerate(self.parents[1:], 1):
-            places.append(places[parent] + whole[parent] @ self.offsets[joint])
+            places.append(places[parent] + whole[parent] @ offsets[joint])
             whole.append(whole[parent] @ turns[:, joint])
         return torch.stack(places, 1)
 

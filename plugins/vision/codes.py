@@ -157,7 +157,7 @@ class ImageCodesPort(Port):
         return F.linear(hidden, self.head().weight)
 
     def head(self) -> Head:
-        vectors = self.tokenizer.quantiser.vectors().detach()
+        vectors = self.tokenizer.quantiser.vectors().detach().to(self.alike.weight.dtype)
         return Head(self.embedding.weight + F.linear(vectors, self.alike.weight), None)
 
     def relabel(self, labels: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

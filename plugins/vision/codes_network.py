@@ -61,7 +61,7 @@ class ImageTokenizer(nn.Module):
     def encode(self, pixels: Tensor) -> tuple[Quantised, tuple[int, int, int]]:
         """Codes of uint8 pixels [b, height, width, 3], row by row, and how many there are: [b, rows, columns]."""
         with torch.autocast(pixels.device.type, enabled=False):
-            x = scaled(pixels)
+            x = scaled(pixels).to(self.square_in.weight.dtype)
             found: Tensor = (self.encoder(x) + self.square_in(x)).permute(0, 2, 3, 1)
             b, tall, wide, _ = found.shape
             return self.quantiser(found.reshape(-1, self.quantiser.width)), (b, tall, wide)
@@ -69,7 +69,7 @@ class ImageTokenizer(nn.Module):
     def decode(self, vectors: Tensor, shape: tuple[int, int, int]) -> Tensor:
         """Pictures [b, 3, height, width], about -1 to 1, of the codes' vectors [b * rows * columns, d]."""
         with torch.autocast(vectors.device.type, enabled=False):
-            x = vectors.view(*shape, -1).permute(0, 3, 1, 2).contiguous()
+            x = vectors.to(self.square_out.weight.dtype).view(*shape, -1).permute(0, 3, 1, 2).contiguous()
             out: Tensor = self.decoder(x) + self.square_out(x)
             return out
 
