@@ -159,7 +159,7 @@ def shots(page: Page, model: Any, bound: Bound, result: Evaluation) -> Iterator[
         seen = read_as_seen(model, bound, number, row)
         for slot in slots:
             value = read_path(row, slot.path)
-            if slot.side == "source" and not is_absent(value):
+            if (slot.side == "source" or slot.given) and not is_absent(value):
                 hidden = settings_of_slot(slot).get("mask_ratio") or 0
                 head = f"{slot.name} (in{f', {hidden:.0%} hidden' if hidden else ''})"
                 cells[head] = page.cell(seen.get(slot.index, value), slot.modality, (), picture)
