@@ -95,6 +95,11 @@ def test_answers_stand_in_their_table():
         head, *body = row["database"]
         named = [line for line in body if f"of the {line[0]} ?" in row["src"]]
         assert len(head) == 3 and any(row["answer"] in line[1:] for line in named)
+        assert row["tgt"].endswith(f" is {row['answer']} .")
+    cars = {car["name"] for car in records_of("cars")}
+    assert all(line[0] in cars for i in range(50) for line in rows[i]["database"][1:])
+    mixed = TableQuestions(split="train")
+    assert any(line[0] not in cars for i in range(50) for line in mixed[i]["database"][1:]), "nothing by heart"
     told = TableSentences(split="valid")
     for row in (told[i] for i in range(30)):
         assert all(value in row["tgt"] for _, _, value in row["database"])

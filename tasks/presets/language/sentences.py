@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -102,14 +102,21 @@ MANNERS: dict[str, tuple[Manner, ...]] = {
 class TableQuestions:
     """A small table, a question about it and the answer in a sentence: columns `database`, `src`, `tgt` and `answer`.
 
+    The cars of a table have different makers. In training each cell, and each name but for its maker, is that of some
+    other car: who knew the cars by heart would be wrong, so that reading the table is what is learnt. Held-out tables
+    are as they are.
+
     >>> row = TableQuestions(split="train")[0]
     >>> len(row["database"]), row["answer"] in row["tgt"]
     (4, True)
     """
 
-    def __init__(self, *, split: str, rows: int = 8000) -> None:
+    def __init__(self, *, split: str, rows: int = 20_000) -> None:
         self.split, self.rows = checked_split(split), rows
         self._cars = _part(records_of("cars"), split)
+        self._makers: dict[str, list[Mapping[str, str]]] = {}
+        for car in self._cars:
+            self._makers.setdefault(car["name"].partition(" ")[0], []).append(car)
 
     def __len__(self) -> int:
         return self.rows
@@ -118,13 +125,21 @@ class TableQuestions:
         if not 0 <= index < self.rows:
             raise IndexError(f"the index must be in [0, {self.rows}), but is {index}")
         draw = Random(f"table questions/{self.split}/{index}")
-        shown = draw.sample(self._cars, SHOWN)
         columns = draw.sample(list(ASKED), 2)
+        makers = draw.sample(list(self._makers), SHOWN)
+        if self.split == "train":
+            shown = [self._mixed(maker, columns, draw) for maker in makers]
+        else:
+            shown = [draw.choice(self._makers[maker]) for maker in makers]
         asked, column = draw.choice(shown), draw.choice(columns)
         name, answer = asked["name"], asked[column]
         return {
             "database": [["name", *columns], *([row["name"], *(row[c] for c in columns)] for row in shown)],
             "src": f"what is the {ASKED[column]} of the {name} ?",
-            "tgt": f"the {ASKED[column]} of the {name} is {answer} .",
+            "tgt": f"its {ASKED[column]} is {answer} .",
             "answer": answer,
         }
+
+    def _mixed(self, maker: str, columns: Sequence[str], draw: Random) -> Mapping[str, str]:
+        _, _, rest = draw.choice(self._cars)["name"].partition(" ")
+        return {"name": f"{maker} {rest}".strip(), **{column: draw.choice(self._cars)[column] for column in columns}}
