@@ -133,7 +133,7 @@ REFERENCES: dict[str, Reference] = {
     "qwen-memory": _times("peak memory of the loss of 2,048 rows over 151,936 words, against theirs", 0.1),
     "prefix-first": _over("time to the first token, prompt read before, against reading it", 8.0),
     "prefix-new": _times("... prompt never seen, kept, against reading it alone", 1.1),
-    "prefix-batch": _over("8 rows of 8 tokens on it, against reading it for each", 4.0),
+    "prefix-batch": _over("4 rows of 8 tokens on it, against reading it for each", 3.0),
     "constrain-regex-1": _budget("a step of the rule, a pattern, 1 answer", "us", 1_000),
     "constrain-regex-8": _budget("... 8 answers", "us", 5_000),
     "constrain-json-1": _budget("a step of the rule, a JSON schema, 1 answer", "us", 1_000),
