@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TYPING := build/typing
+JOBS ?= 2
 
 .PHONY: demo test format lint types docs fuzz bench gallery generalist clean
 .DEFAULT_GOAL := test
@@ -17,8 +18,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## train one tiny model on three tasks of real data, write an HTML report
 	$(PY) -m omniline demo
 
-test: $(READY)  ## all tests
-	$(PY) -m pytest
+test: $(READY)  ## all tests, JOBS=2 files at a time, a thread each
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile
 
 format: $(READY)  ## rewrite the files as ruff wants them
 	$(VENV)/bin/ruff check --fix-only --quiet .
