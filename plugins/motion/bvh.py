@@ -1,22 +1,21 @@
-"""BVH files: a HIERARCHY of joints with their channels, then a line of numbers for each frame."""
+"""Reading BVH files: a HIERARCHY of joints with their channels, then a line of numbers for each frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .rotations import Floats, of_euler, to_euler_zyx
+from .rotations import Floats, of_euler
 from .skeleton import End, Point, Skeleton
 
 CHANNELS = {f"{axis}{what}".lower(): (what, i) for i, axis in enumerate("XYZ") for what in ("position", "rotation")}
-DIGITS = 6
 MOST = 1e9
 """No place, in any unit of length, and no angle of a motion is larger."""
-"""Decimals that are written; angles then err by less than a millionth of a degree."""
 SLIDE = 0.02
 """How far a joint may move in its parent's frame, of the body's height, and still count as fixed there."""
 
@@ -87,8 +86,12 @@ def parse_bvh(text: str, name: str = "the BVH text") -> Bvh:
     Raises:
         ValueError: with `name` and the line where the text is not what it must be.
     """
-    lines = _Lines(text, name)
-    tree = _hierarchy(lines)
+    lines = _Lines(text, name, since="MOTION")
+    try:
+        tree = _known_hierarchy("\n".join(lines.before))
+    except ValueError:  # said again with the file's name and lines
+        lines = _Lines(text, name)
+        tree = _hierarchy(lines)
     count, fps = _frames_and_rate(lines)
     numbers = _numbers(lines, count, sum(map(len, tree.channels)))
     return _posed(tree, numbers, fps, name)
@@ -107,13 +110,23 @@ class _Lines:
         self.name = name
         rows = text.splitlines()
         first = next((i for i, row in enumerate(rows) if since and row.strip().upper() == since), 0)
-        self.rows = rows[first:]
+        self.before, self.rows = rows[:first], rows[first:]
         self.first = first
         self.last = len(rows)
+        self.read = 0
         self._words = self._split()
+
+    def floats(self) -> Floats | None:
+        """All numbers of the lines that follow, which stay where they are; None where there is something else."""
+        text = " ".join(self.rows[self.read :])
+        try:
+            return np.fromstring(text, dtype=np.float64, sep=" ")
+        except (ValueError, DeprecationWarning):  # the second from older numpy, where warnings are errors
+            return None
 
     def _split(self) -> Iterator[Words]:
         for number, row in enumerate(self.rows, self.first + 1):
+            self.read = number - self.first
             for words in row.replace("{", "\n{\n").replace("}", "\n}\n").split("\n"):
                 if words.strip():
                     yield Words(words.split(), number)
@@ -138,6 +151,16 @@ class _Lines:
         held = " ".join(words.words)
         held = held if len(held) <= 40 else held[:37] + "..."
         return ValueError(f"`{self.name}`, line {words.line}: {must}, but there is `{held}`")
+
+
+@lru_cache(maxsize=64)
+def _known_hierarchy(text: str) -> _Tree:
+    """A HIERARCHY alone, not to be changed; files of one collection have the same."""
+    lines = _Lines(text, "the BVH text")
+    tree = _hierarchy(lines)
+    if next(lines.rest(), None) is not None:
+        raise ValueError("MOTION must follow the hierarchy")
+    return tree
 
 
 def _hierarchy(lines: _Lines) -> _Tree:
@@ -228,21 +251,10 @@ def _frames_and_rate(lines: _Lines) -> tuple[int, float]:
 
 def _numbers(lines: _Lines, count: int, channels: int) -> Floats:
     """The frames, [count, channels]."""
-    rows = list(lines.rest())
-    words = [word for row in rows for word in row.words]
-    ragged = [row for row in rows if len(row.words) != channels]
-    if ragged and len(words) != count * channels:
-        raise ValueError(
-            f"`{lines.name}`, line {ragged[0].line}: a frame must have {channels} numbers, one for each channel, but "
-            f"has {len(ragged[0].words)}"
-        )
-    if len(words) != count * channels:
-        raise ValueError(f"`{lines.name}` must have {count} frames, as `Frames:` says, but has {len(rows)}")
-    try:
-        found = np.array(words, dtype=np.float64).reshape(count, channels)
-    except ValueError:
-        bad = next(row for row in rows if not all(map(_is_number, row.words)))
-        raise lines.wrong(bad, "a frame must be numbers") from None
+    found = lines.floats()
+    if found is None or found.size != count * channels:
+        found = _read_slowly(lines, count, channels)
+    found = found.reshape(count, channels)
     if not np.isfinite(found).all():
         frame = int((~np.isfinite(found)).any(1).argmax())
         raise ValueError(f"`{lines.name}`: frame {frame + 1} must have finite numbers, but has NaN or infinity")
@@ -255,6 +267,29 @@ def _numbers(lines: _Lines, count: int, channels: int) -> Floats:
     return found
 
 
+def _read_slowly(lines: _Lines, count: int, channels: int) -> Floats:
+    """The frames word by word, to say what is wrong with them.
+
+    Raises:
+        ValueError: a frame of another number of numbers, other frames than were promised, or no numbers.
+    """
+    rows = list(lines.rest())
+    words = [word for row in rows for word in row.words]
+    ragged = [row for row in rows if len(row.words) != channels]
+    if ragged and len(words) != count * channels:
+        raise ValueError(
+            f"`{lines.name}`, line {ragged[0].line}: a frame must have {channels} numbers, one for each channel, but "
+            f"has {len(ragged[0].words)}"
+        )
+    if len(words) != count * channels:
+        raise ValueError(f"`{lines.name}` must have {count} frames, as `Frames:` says, but has {len(rows)}")
+    try:
+        return np.array(words, dtype=np.float64)
+    except ValueError:
+        bad = next(row for row in rows if not all(map(_is_number, row.words)))
+        raise lines.wrong(bad, "a frame must be numbers") from None
+
+
 def _is_number(word: str) -> bool:
     try:
         float(word)
@@ -265,7 +300,7 @@ def _is_number(word: str) -> bool:
 
 def _posed(tree: _Tree, numbers: Floats, fps: float, name: str) -> Bvh:
     """Roots and rotations out of channels."""
-    root, turns, offsets, at = np.zeros((len(numbers), 3)), [], list(tree.offsets), 0
+    root, offsets, at = np.zeros((len(numbers), 3)), list(tree.offsets), 0
     for joint, channels in enumerate(tree.channels):
         own = numbers[:, at : at + len(channels)]
         at += len(channels)
@@ -274,10 +309,23 @@ def _posed(tree: _Tree, numbers: Floats, fps: float, name: str) -> Bvh:
             root = np.stack([places[axis] for axis in range(3)], 1)
         elif places:
             offsets[joint] = _fixed(tree, joint, places, name)
-        spins = [(i, axis) for i, (what, axis) in enumerate(channels) if what == "rotation"]
-        turns.append(of_euler(np.deg2rad(own[:, [i for i, _ in spins]]), [axis for _, axis in spins]))
     skeleton = Skeleton(tuple(tree.names), tuple(tree.parents), tuple(offsets), tuple(tree.ends))
-    return Bvh(skeleton, root, np.stack(turns, 1), fps)
+    return Bvh(skeleton, root, _turned(tree, numbers), fps)
+
+
+def _turned(tree: _Tree, numbers: Floats) -> Floats:
+    """Rotations [n, joints, 3, 3]; joints whose channels have one order are turned together."""
+    orders: dict[tuple[int, ...], list[tuple[int, list[int]]]] = {}
+    at = 0
+    for joint, channels in enumerate(tree.channels):
+        spins = [(at + i, axis) for i, (what, axis) in enumerate(channels) if what == "rotation"]
+        orders.setdefault(tuple(axis for _, axis in spins), []).append((joint, [column for column, _ in spins]))
+        at += len(channels)
+    out = np.empty((len(numbers), len(tree.names), 3, 3))
+    for axes, joints in orders.items():
+        columns = np.array([own for _, own in joints], dtype=np.intp).reshape(len(joints), len(axes))
+        out[:, [joint for joint, _ in joints]] = of_euler(np.deg2rad(numbers[:, columns]), axes)
+    return out
 
 
 def _fixed(tree: _Tree, joint: int, places: dict[int, Floats], name: str) -> Point:
@@ -292,52 +340,3 @@ def _fixed(tree: _Tree, joint: int, places: dict[int, Floats], name: str) -> Poi
         )
     x, y, z = (float(place.mean()) if len(place) else 0.0 for place in held)
     return x, y, z
-
-
-def write_hierarchy(skeleton: Skeleton) -> str:
-    """The HIERARCHY of a skeleton, six channels for the root and three for every other joint, in depth-first order."""
-    lines = ["HIERARCHY"]
-    _write_joint(skeleton, 0, 0, lines)
-    return "\n".join(lines) + "\n"
-
-
-def write_bvh(skeleton: Skeleton, root: Floats, rotations: Floats, fps: float) -> str:
-    """A BVH text that Blender and others read.
-
-    Args:
-        skeleton: whose joints the rotations are of.
-        root: places [n, 3].
-        rotations: local, [n, joints, 3, 3].
-        fps: frames a second.
-    """
-    order = _depth_first(skeleton, 0)
-    angles = np.rad2deg(to_euler_zyx(rotations[:, order]))
-    numbers = np.concatenate([root, angles.reshape(len(root), -1)], 1)
-    head = f"{write_hierarchy(skeleton)}MOTION\nFrames: {len(root)}\nFrame Time: {1 / fps:.8f}\n"
-    rows = (" ".join(f"{number:.{DIGITS}f}" for number in row) for row in numbers.tolist())
-    return head + "".join(f"{row}\n" for row in rows)
-
-
-def _depth_first(skeleton: Skeleton, joint: int) -> list[int]:
-    children = [i for i, parent in enumerate(skeleton.parents) if parent == joint]
-    return [joint] + [deep for child in children for deep in _depth_first(skeleton, child)]
-
-
-def _write_joint(skeleton: Skeleton, joint: int, depth: int, lines: list[str]) -> None:
-    pad, inner = "\t" * depth, "\t" * (depth + 1)
-    channels = "3 Zrotation Yrotation Xrotation"
-    if joint == 0:
-        channels = "6 Xposition Yposition Zposition Zrotation Yrotation Xrotation"
-    lines += [f"{pad}{'JOINT' if depth else 'ROOT'} {skeleton.names[joint]}", f"{pad}{{"]
-    lines += [f"{inner}OFFSET {_point(skeleton.offsets[joint])}", f"{inner}CHANNELS {channels}"]
-    children = [i for i, parent in enumerate(skeleton.parents) if parent == joint]
-    for child in children:
-        _write_joint(skeleton, child, depth + 1, lines)
-    ends = [end.offset for end in skeleton.ends if end.joint == joint]
-    for offset in ends or [(0.0, 0.0, 0.0)] * (not children):
-        lines += [f"{inner}End Site", f"{inner}{{", f"{inner}\tOFFSET {_point(offset)}", f"{inner}}}"]
-    lines.append(f"{pad}}}")
-
-
-def _point(offset: Sequence[float]) -> str:
-    return " ".join(f"{number:.{DIGITS}f}" for number in offset)

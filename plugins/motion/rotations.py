@@ -23,9 +23,14 @@ def of_axis(axis: int, angle: Floats) -> Floats:
 
 def of_euler(angles: Floats, axes: Sequence[int]) -> Floats:
     """Matrices [..., 3, 3] of angles [..., k] in radians about these axes, the first applied last, as in BVH."""
-    out = np.broadcast_to(np.eye(3), (*angles.shape[:-1], 3, 3))
-    for place, axis in enumerate(axes):
-        out = out @ of_axis(axis, angles[..., place])
+    out = np.zeros((*angles.shape[:-1], 3, 3))
+    out[..., range(3), range(3)] = 1.0
+    if angles.shape[-1]:
+        cosines, sines = np.cos(angles)[..., None, :], np.sin(angles)[..., None, :]
+    for place, axis in enumerate(axes):  # a turn about an axis mixes the other two columns
+        after, last = (axis + 1) % 3, (axis + 2) % 3
+        cos, sin, one, two = cosines[..., place], sines[..., place], out[..., after], out[..., last]
+        out[..., after], out[..., last] = one * cos + two * sin, two * cos - one * sin
     return out
 
 

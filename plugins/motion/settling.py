@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .bvh import is_bvh_text, write_hierarchy
+from .bvh import is_bvh_text
+from .bvh_writing import write_hierarchy
 from .reading import read_motion, skeleton_of
 from .skeleton import human
 

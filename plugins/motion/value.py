@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .bvh import write_bvh
+from .bvh_writing import write_bvh
 from .rotations import Floats, between
 from .skeleton import Skeleton
 

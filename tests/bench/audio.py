@@ -14,7 +14,7 @@ import torch
 from omniline.core.codec import Reading
 from omniline.plugins.audio.codec import AudioCodec
 
-from .measuring import Figure, calibrate, peak_gigabytes
+from .measuring import Figure, calibrate, rise_gigabytes
 
 ROUNDS, FILES, RATE, SOURCE_RATE = 7, 24, 16_000, 44_100
 SECONDS = (1.0, 8.0)
@@ -93,9 +93,8 @@ def _long(folder: Path) -> dict[str, float]:
             file.write(np.random.default_rng(second).normal(0, 0.1, RATE).astype(np.float32))
     piece = AudioCodec(max_seconds=PIECE, sampling="clip")
     apart, alone = (_seconds(piece, str(file), times=15) for file in (place, short))
-    before = peak_gigabytes()
-    half, whole = (_seconds(AudioCodec(max_seconds=s), str(place), times=3) for s in (LONG / 2, LONG))
-    memory = peak_gigabytes() - before
+    memory = rise_gigabytes(lambda: _seconds(AudioCodec(max_seconds=LONG), str(place), times=1))
+    half, whole = (_seconds(AudioCodec(max_seconds=s), str(place), times=5) for s in (LONG / 2, LONG))
     return {"audio-piece": apart / alone, "audio-length": whole / half, "audio-memory": memory}
 
 

@@ -19,7 +19,7 @@ import torchvision
 from omniline.core.codec import Reading
 from omniline.core.view import View
 from omniline.plugins.language.struct import StructCodec
-from omniline.plugins.motion.bvh import write_bvh
+from omniline.plugins.motion.bvh_writing import write_bvh
 from omniline.plugins.motion.codec import MotionCodec
 from omniline.plugins.motion.skeleton import human
 from omniline.plugins.vision.box import BoxCodec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -67,6 +68,21 @@ def seconds(call: Callable[[], object], *, times: int, before: int = 1) -> float
 def peak_gigabytes() -> float:
     """The most memory that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def rise_gigabytes(step: Callable[[], object]) -> float:
+    """How much more memory than before a step holds at its most (Linux: what the process held before is forgotten)."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _status("VmRSS")
+    step()
+    return _status("VmHWM") - before
+
+
+def _status(key: str) -> float:
+    """Gigabytes of an entry of the process's status."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(f"{key}:"))) / 1e6
 
 
 def run_apart(*words: str) -> list[Figure]:

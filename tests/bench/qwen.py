@@ -28,7 +28,7 @@ from omniline.core.packing import pack
 from omniline.plugins.language.tokenizer import PieceTokenizer, train_bpe
 from omniline.tasks.memory import keep_pages
 
-from .measuring import THREADS, Figure, calibrate, peak_gigabytes, run_apart
+from .measuring import THREADS, Figure, calibrate, rise_gigabytes, run_apart
 from .words import Texts, common_words
 
 LINE = "[TEXT:src] -> [TEXT:tgt]"
@@ -73,9 +73,7 @@ def measure_case(case: str, side: str) -> list[Figure]:
     pair = both(words=LARGE, hidden_size=256, intermediate_size=256, num_hidden_layers=1, num_attention_heads=4)
     rows = _equal(pair.tokenizer, count=8, length=256)
     step = _ours(pair, rows) if side == "ours" else _theirs(pair, rows)
-    before = peak_gigabytes()
-    step()
-    value = peak_gigabytes() - before
+    value = rise_gigabytes(step)
     return [Figure(section="qwen", name=f"qwen-memory-{side}", value=value, calibration=1.0)]
 
 

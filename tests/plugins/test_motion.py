@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from omniline.core.codec import Reading
-from omniline.plugins.motion.bvh import count_frames, parse_bvh, write_bvh
+from omniline.plugins.motion.bvh import count_frames, parse_bvh
+from omniline.plugins.motion.bvh_writing import write_bvh
 from omniline.plugins.motion.codec import MotionCodec
 from omniline.plugins.motion.features import anchored
 from omniline.plugins.motion.port import MotionPort
