@@ -22,8 +22,11 @@ from .networks import Choices, LossRows
 DEEPEST = -60.0
 """The smallest exponent."""
 
-CPU_CELLS = 2**24
-"""Logits of one chunk on a CPU, measured with vocabularies of 50,265 and 151,936: larger ones gain no speed."""
+CPU_CELLS, CPU_CELLS_OF_LARGE = 3 * 2**23, 2**24
+"""Logits of one chunk on a CPU, measured with vocabularies of 50,304 and 151,936: larger ones gain no speed."""
+
+LARGE = 2**16
+"""Words of a large vocabulary."""
 
 GPU_CELLS = 2**28
 
@@ -146,7 +149,8 @@ def _product_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
 
 def _rows_at_once(rows: int, vocabulary: int, device: str) -> int:
     """Rows of a chunk: as many as the cells allow, at least 64, in chunks of about one size, one of few sizes."""
-    most = max(64, (CPU_CELLS if device == "cpu" else GPU_CELLS) // max(vocabulary, 1))
+    cells = GPU_CELLS if device != "cpu" else CPU_CELLS if vocabulary <= LARGE else CPU_CELLS_OF_LARGE
+    most = max(64, cells // max(vocabulary, 1))
     chunks = max(1, -(-rows // most))
     return max(1, -(-rows // (chunks * STEP))) * STEP
 
@@ -177,7 +181,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             mask = None if allowed is None or nodes is None else allowed[nodes[part]]
             made = _one_chunk(small[part], table, bias, labels[part], mask, room, setup)
             each[part] = made.each
-            sums.add(made, part, (weights[part] / unit)[:, None] / made.sums, small, table, room)
+            scale = (weights[part] / unit)[:, None] / made.sums
+            sums.add(made, part, scale, small, table, room, first=start == 0)
         ctx.save_for_backward(*sums, unit)
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         ctx.mark_non_differentiable(each)
@@ -225,8 +230,10 @@ class _Sums(NamedTuple):
                 for x, need in zip((hidden, weight, bias), wanted, strict=False)]  # fmt: skip
         return cls(*made)
 
-    def add(self, made: _Chunk, part: slice, scale: Tensor, small: Tensor, table: Tensor, room: _Room) -> None:
-        """Add a chunk whose slopes count `scale` [k, 1] times."""
+    def add(
+        self, made: _Chunk, part: slice, scale: Tensor, small: Tensor, table: Tensor, room: _Room, *, first: bool
+    ) -> None:
+        """Add a chunk whose slopes count `scale` [k, 1] times; the first writes where nought stands."""
         if self.bias is not None:
             self.bias.add_((made.slopes * scale.to(self.bias.dtype)).sum(0))
         if self.hidden is None and self.weight is None:
@@ -237,7 +244,7 @@ class _Sums(NamedTuple):
         if self.weight is not None:
             right = (small[part] * scale).to(table.dtype)
             if room.product is None:
-                self.weight.addmm_(slopes.t(), right)
+                self.weight.addmm_(slopes.t(), right, beta=0 if first else 1)
             else:
                 self.weight.add_(torch.mm(slopes.t(), right, out=room.product))
 

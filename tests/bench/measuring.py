@@ -71,12 +71,17 @@ def peak_gigabytes() -> float:
 
 
 def rise_gigabytes(step: Callable[[], object]) -> float:
-    """How much more memory than before a step holds at its most (Linux: what the process held before is forgotten)."""
+    """How much memory a step takes and gives back: its most, less what is held before it or, as gradients are, behind.
+
+    Linux alone: what the process held at its most before is forgotten.
+    """
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = _status("VmRSS")
-    step()
-    return _status("VmHWM") - before
+    kept = step()
+    after = _status("VmRSS")
+    del kept
+    return _status("VmHWM") - max(before, after)
 
 
 def _status(key: str) -> float:

@@ -130,7 +130,7 @@ REFERENCES: dict[str, Reference] = {
     "qwen-equal": _over("... equal lengths, forward and backward", 1.0),
     "qwen-generate-1": _over("generate greedily, 64 tokens, batch 1", 1.3),
     "qwen-generate-8": _over("... batch 8", 1.3),
-    "qwen-memory": _times("peak memory of the loss of 2,048 rows over 151,936 words, against theirs", 0.1),
+    "qwen-memory": _times("peak memory of the loss of 2,048 rows, 151,936 words, less gradients, against theirs", 0.1),
     "prefix-first": _over("time to the first token, prompt read before, against reading it", 8.0),
     "prefix-new": _times("... prompt never seen, kept, against reading it alone", 1.1),
     "prefix-batch": _over("4 rows of 8 tokens on it, against reading it for each", 3.0),
