@@ -113,7 +113,8 @@ def opened(folder: Path, content: Mapping[str, Any], attention: str = "auto") ->
     for key, what in (("missing_keys", "lacks"), ("unexpected_keys", "has, without a place for it,")):
         if told[key]:
             raise BundleError(f"{folder} {what} the tensor `{sorted(told[key])[0]}` of `{content['model_type']}`")
-    for key, given, wanted in told["mismatched_keys"]:
+    if told["mismatched_keys"]:
+        key, given, wanted = min(told["mismatched_keys"], key=lambda one: one[0])
         raise BundleError(f"{folder}: the tensor `{key}` must be {list(wanted)}, but is {list(given)}")
     return found.eval()
 
