@@ -34,7 +34,7 @@ def grown(old: Network, make: Callable[[Unfilled | None], Network]) -> Network:
     like = next(old.parameters())
     alike = {weight.dtype for weight in old.parameters()} == {like.dtype}
     new = new.to(device=like.device, dtype=like.dtype) if alike else new.to(like.device)
-    source, kept = old.state_dict(), dict(old.named_parameters())
+    source, kept = old.state_dict(), dict(old.named_parameters(remove_duplicate=False))
     moved = _alike(old, new)
     with torch.no_grad():
         for name, value in new.state_dict().items():
@@ -48,9 +48,10 @@ def grown(old: Network, make: Callable[[Unfilled | None], Network]) -> Network:
 
 
 def _alike(old: Network, new: Network) -> list[str]:
-    """The names of the parameters that both have, of one shape."""
-    had = dict(old.named_parameters())
-    return [name for name, own in new.named_parameters() if name in had and had[name].shape == own.shape]
+    """The names of the parameters that both have, of one shape; of a tied one all of its names."""
+    had = dict(old.named_parameters(remove_duplicate=False))
+    names = new.named_parameters(remove_duplicate=False)
+    return [name for name, own in names if name in had and had[name].shape == own.shape]
 
 
 def _take_first(name: str, had: torch.Tensor, value: torch.Tensor) -> None:

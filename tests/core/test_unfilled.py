@@ -5,6 +5,7 @@ from torch import nn
 
 import omniline as ol
 from omniline.core.unfilled import LARGE, Unfilled
+from omniline.tasks.carrying import grown
 
 WIDE = "decoder-tiny,width=256,heads=2,key_heads=1,ffn=256,layers=1,positions=256"
 TEXT = ol.Task("t", "say [TEXT:q] -> [TEXT:a]", train=[{"q": "x", "a": "y"}])
@@ -36,3 +37,16 @@ def test_a_model_that_grows_moves_its_weights_and_keeps_their_dtype():
     assert torch.equal(after["backbone.kind"][: len(kinds)], kinds)
     assert len(after["backbone.kind"]) == len(kinds) + 1
     assert all(bool(one.isfinite().all() and one.abs().max() < 10) for one in map(torch.Tensor.detach, after.values()))
+
+
+def test_tied_weights_stay_tied_and_filled():
+    def tied(unfilled=None):
+        network = ol.Model.build(backbone=WIDE, tasks=TEXT)._make({"marks", "text"}, unfilled)
+        network.backbone.extra = nn.ModuleList([nn.Linear(256, 256), nn.Linear(256, 256)])
+        network.backbone.extra[1].weight = network.backbone.extra[0].weight
+        return network
+
+    old = tied()
+    new = grown(old, tied)
+    first, second = (layer.weight for layer in new.backbone.extra)
+    assert first is second is old.backbone.extra[0].weight
