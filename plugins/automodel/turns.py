@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tokenizers import Tokenizer
 
+from ...core.chat_program import chat_program
 from ...core.checkpoint_files import TOKENIZER, TOKENIZER_CONFIG, named_end, template_of
 from ...core.errors import BundleError
 
 ASKED, ANSWERED = "@@asked@@", "@@answered@@"
-GENERATION = re.compile(r"\b(end)?generation(?=\s*-?%\})")
-"""A tag of training templates around what is learnt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +92,7 @@ def _talking(
     marks = {name: _token(kept, name) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
     asks, answers = {"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}
     try:
-        program = _program(template)
+        program = chat_program(template)
         asked = str(program.render(messages=[asks], add_generation_prompt=True, **marks))
         whole = str(program.render(messages=[asks, answers], add_generation_prompt=False, **marks))
     except Exception as cause:
@@ -115,19 +113,3 @@ def _talking(
     if plain.before and not before.startswith(plain.before):
         before = plain.before + before
     return replace(plain, before=before, between=between, end=end)
-
-
-def _program(text: str) -> Any:
-    """A template in a sandbox: no attribute of Python's is reached, no value changed."""
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = lambda value, **how: json.dumps(value, ensure_ascii=False)
-    environment.globals["raise_exception"] = _refuse
-    return environment.from_string(GENERATION.sub(lambda found: "endif" if found[1] else "if true", text))
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ValueError(message)

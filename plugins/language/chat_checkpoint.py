@@ -7,21 +7,18 @@ trains and predicts are the templates of this house, which know what is learnt a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from os.path import commonprefix
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
+from ...core.chat_program import chat_program
 from ...core.errors import ConfigError
 from .chat_order import arranged
 from .chat_templates import TEMPLATES, TemplateName, Thinking, template_of
 from .chat_turns import Message, messages_of, read_turns
 from .chat_writing import Atom, Writing
 
-GENERATION = re.compile(r"\b(end)?generation(?=\s*-?%\})")
-"""A tag of training templates around what is learnt; what stands in it is written as it is."""
 SHOWN = 60
 """Characters of a rendering that a sentence shows."""
 VALUE = {"image": "<|image_pad|>", "video": "<|video_pad|>", "audio": "<|AUDIO|>"}
@@ -201,24 +198,7 @@ def _spelt(atoms: Sequence[Atom], pads: Mapping[str, str]) -> str:
 
 def _theirs(text: str, probe: Probe) -> str:
     told = {"tools": list(probe.tools)} if probe.tools else {}
-    return str(_program(text).render(messages=list(probe.messages), add_generation_prompt=probe.asks, **told))
-
-
-@lru_cache(maxsize=4)
-def _program(text: str) -> Any:
-    """A checkpoint's program in a sandbox: no attribute of Python's is reached, no value changed."""
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = lambda value, **how: json.dumps(value, ensure_ascii=False)
-    environment.globals["raise_exception"] = _refuse
-    return environment.from_string(GENERATION.sub(lambda found: "endif" if found[1] else "if true", text))
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ValueError(message)
+    return str(chat_program(text).render(messages=list(probe.messages), add_generation_prompt=probe.asks, **told))
 
 
 def _told(text: str) -> str | None:
