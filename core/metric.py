@@ -19,6 +19,8 @@ DEFAULT_METRICS: dict[str, tuple[str, ...]] = {
     "MOTION": ("motion",),
 }
 """What suits an open target slot of a modality; others are judged by what they predict."""
+CASED = ("exact_match", "struct_match")
+"""Those that tell upper from lower case."""
 
 
 class Metric(Declaration):
@@ -50,7 +52,7 @@ def default_metrics(slot: SlotPlan) -> tuple[str, ...]:
     """The metrics of a target slot whose task names none; () where only the loss can judge.
 
     A class or a closed set has its accuracy, a text its exact matches and ROUGE-L, numbers their squared error. The
-    values of a group are lists, of which only a whole match is judged.
+    values of a group are lists, of which only a whole match is judged. Where a slot drops case, so do they.
 
     >>> from omniline.core.plan import Part, SlotPlan
     >>> slot = SlotPlan(index=0, name="a", path="a", modality="TEXT", side="target", adapter=Part("adapter", "text"),
@@ -58,11 +60,13 @@ def default_metrics(slot: SlotPlan) -> tuple[str, ...]:
     >>> default_metrics(slot)
     ('accuracy',)
     """
+    found: tuple[str, ...]
     counted = slot.predicts in ("tokens", "class")
     if slot.depth:
-        return ("exact_match",) if counted and slot.modality not in ("BOX", "IMAGE", "VIDEO") else ()
-    if slot.predicts == "class" or slot.closed_set is not None:
-        return ("accuracy",)
-    if slot.modality in DEFAULT_METRICS:
-        return DEFAULT_METRICS[slot.modality]
-    return ("exact_match",) if counted else ("mse",)
+        found = ("exact_match",) if counted and slot.modality not in ("BOX", "IMAGE", "VIDEO") else ()
+    elif slot.predicts == "class" or slot.closed_set is not None:
+        found = ("accuracy",)
+    else:
+        found = DEFAULT_METRICS.get(slot.modality, ("exact_match",) if counted else ("mse",))
+    uncased = slot.closed_set is None and slot.adapter.options().get("uncased")
+    return tuple(f"{name},uncased=true" if uncased and name in CASED else name for name in found)

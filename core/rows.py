@@ -29,7 +29,7 @@ def _descend(value: Any, keys: Sequence[str]) -> Any:
                 return MISSING
             value = value[key]
         elif is_list(value):
-            found = [_descend(item, keys[at:]) for item in value]
+            found = [_descend(item, keys[at:]) for item in entries(value)]
             return MISSING if any(item is MISSING for item in found) else found
         else:
             return MISSING
@@ -37,8 +37,27 @@ def _descend(value: Any, keys: Sequence[str]) -> Any:
 
 
 def is_list(value: Any) -> bool:
-    """Whether a value holds one entry per repetition of a group: lists, tuples and arrays, never a string."""
-    return isinstance(value, list | tuple) or (type(value).__name__ == "ndarray" and value.ndim > 0)
+    """Whether a value holds one entry per repetition of a group: lists, tuples, arrays and tensors, never a string."""
+    if isinstance(value, list | tuple):
+        return True
+    return (type(value).__name__ == "ndarray" or hasattr(value, "detach")) and value.ndim > 0
+
+
+def entry(value: Any, place: int) -> Any:
+    """An entry of a list; one of torchvision's BoundingBoxes keeps the format and canvas of all.
+
+    >>> entry(["a", "b"], 1)
+    'b'
+    """
+    found = value[place]
+    if hasattr(value, "canvas_size") and hasattr(value, "format") and value.ndim > 1:
+        return type(value)(found[None], format=value.format, canvas_size=value.canvas_size)
+    return found
+
+
+def entries(value: Any) -> list[Any]:
+    """All entries of a list."""
+    return [entry(value, place) for place in range(len(value))]
 
 
 def is_absent(value: Any) -> bool:

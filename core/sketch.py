@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .errors import DataError
 from .example import rows_within
 from .plan import Alternative, Branch, Prompt, Repeat, SlotPlan, Step, Use, uses
-from .rows import MISSING, is_absent, is_list, missing_column, read_path
+from .rows import MISSING, entry, is_absent, is_list, missing_column, read_path
 
 START, CONTINUE, STOP = 0, 1, 2
 """Marks: a target side opens with START; CONTINUE stands before each repetition of a group, STOP after the last."""
@@ -110,7 +110,7 @@ class Unroller:
             value = self._value(slot, row, at, whole=True)
             if is_absent(value):
                 if not bare(step) and not slot.optional:
-                    raise DataError(f"slot `{slot.name}`: " + missing_column(slot.path, tuple(row)))
+                    raise _absent(slot, row, value)
                 length = 0
             elif bare(step):
                 length = 1
@@ -142,18 +142,23 @@ class Unroller:
             if not is_list(value) or place >= len(value):
                 value = MISSING
                 break
-            value = value[place]
+            value = entry(value, place)
         if whole or not is_absent(value) or slot.optional:
             return value
-        if value is MISSING:
-            error = DataError(f"slot `{slot.name}`: " + missing_column(slot.path, tuple(row)))
-        else:
-            error = DataError(
-                f"slot `{slot.name}`: the column `{slot.path}` holds {value!r}; write `optional` in the slot if the "
-                "data may lack it"
-            )
-        error.slot, error.column = slot.name, slot.path
-        raise error
+        raise _absent(slot, row, value)
+
+
+def _absent(slot: SlotPlan, row: Mapping[str, Any], value: Any) -> DataError:
+    """What to say of a value that must be there, but has no column, or is None or NaN."""
+    if value is MISSING:
+        error = DataError(f"slot `{slot.name}`: " + missing_column(slot.path, tuple(row)))
+    else:
+        error = DataError(
+            f"slot `{slot.name}`: the column `{slot.path}` holds {value!r}; write `optional` in the slot if the data "
+            "may lack it"
+        )
+    error.slot, error.column = slot.name, slot.path
+    return error
 
 
 def bare(step: Repeat) -> bool:

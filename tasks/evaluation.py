@@ -8,17 +8,18 @@ from typing import Any
 
 import torch
 
-from ..core.errors import ConfigError, DataError
+from ..core.errors import DataError
 from ..core.example import RowId
-from ..core.metric import Metric, default_metrics
-from ..core.near import nearest
+from ..core.metric import Metric
+from ..core.metric_name import part_name, resolve_metric
 from ..core.outputs import Output
 from ..core.parts import working_half
 from ..core.plan import SlotPlan
-from ..core.rows import as_member, is_absent, read_path
+from ..core.rows import is_absent, read_path
 from .binding import Bound, note_place
-from .comparing import compared, neighbours
+from .comparing import compared, neighbours, truth_of
 from .ledger import Failure
+from .metrics import chosen_metrics
 from .mixture import Mixture, mixture_of
 from .model import Model
 from .predicting import Predictor
@@ -130,29 +131,26 @@ def judge(
     values: dict[str, float] = {}
     lower: set[str] = set()
     for slot, name in metrics_of(bound):
-        declaration = bound.task.catalog.metric(name)
-        if declaration.modalities and slot.modality not in declaration.modalities:
-            raise ConfigError(
-                f"the metric `{name}` suits {', '.join(declaration.modalities)}, but `{slot.name}` is {slot.modality}"
-            )
-        made = working_half(declaration.build, f"the metric `{name}`")(**declaration().settings())
+        declaration = resolve_metric(name, bound.task.catalog)
+        made = working_half(declaration.build, f"the metric `{name}`")(**declaration.settings())
         kept = [(r, o) for r, o in zip(truths, outputs, strict=True) if _judged(r, o, slot, declaration)]
         if not kept:
             continue
         rows, answers = [row for row, _ in kept], [output for _, output in kept]
-        beside = _beside(bound, name, declaration.reads, rows)
+        beside = _beside(bound, declaration.reads, rows)
         if declaration.paired:
             beside |= neighbours(bound.plan.alternatives[0], slot, rows, answers)
         plain = compared(slot, bound.task.catalog)
         try:
-            made.update([plain(o[slot.name]) for o in answers], [plain(_truth(row, slot)) for row in rows], **beside)
+            true = [plain.true(truth_of(row, slot)) for row in rows]
+            made.update([plain.found(output[slot.name]) for output in answers], true, **beside)
             found = made.compute()
         except (TypeError, ValueError) as cause:
             text = f"task `{bound.task.name}`, slot `{slot.name}` (column `{slot.path}`): {cause}"
             raise note_place(DataError(text), bound.plan) from cause
         named = found if isinstance(found, Mapping) else {"": found}
         for part, value in named.items():
-            key = f"{slot.name}/{name}" + (f"_{part}" if part else "")
+            key = f"{slot.name}/{part_name(name, part)}"
             values[key] = float(value)
             if not declaration.higher_is_better:
                 lower.add(key)
@@ -160,55 +158,23 @@ def judge(
 
 
 def metrics_of(bound: Bound) -> list[tuple[SlotPlan, str]]:
-    """The metrics of a task: those it names, else what suits each supervised slot.
-
-    Raises:
-        ConfigError: `metrics=` names a slot that is no target.
-    """
-    wanted = bound.task.metrics
-    slots = [slot for slot in bound.plan.targets if not slot.given]
-    if wanted is None:
-        return [(slot, name) for slot in slots for name in default_metrics(slot)]
-    if isinstance(wanted, Mapping):
-        known = {slot.name: slot for slot in slots}
-        for name in wanted:
-            if name not in known:
-                near = nearest(name, known)
-                hint = f"; did you mean `{near}`?" if near else ""
-                raise ConfigError(f"metrics of task `{bound.task.name}` name `{name}`, which is no target slot{hint}")
-        return [(known[slot], name) for slot, names in wanted.items() for name in names]
-    return [(slot, name) for slot in slots for name in wanted]
+    """The metrics of a task, see `chosen_metrics`."""
+    return chosen_metrics(bound.task.name, bound.plan, bound.task.metrics)
 
 
-def _beside(bound: Bound, metric: str, reads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """What a metric reads beside the slot that it judges: of each type the first slot on the source side.
-
-    Raises:
-        ConfigError: there is none.
-    """
+def _beside(bound: Bound, reads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """What a metric reads beside the slot that it judges: of each type the first slot on the source side."""
     found: dict[str, list[Any]] = {}
     for modality in reads:
-        first = next((s for s in bound.plan.slots if s.side == "source" and s.modality == modality), None)
-        if first is None:
-            raise ConfigError(
-                f"the metric `{metric}` judges by a {modality} slot on the source side, but the instruction of task "
-                f"`{bound.task.name}` has none"
-            )
+        first = next(s for s in bound.plan.slots if s.side == "source" and s.modality == modality)
         found[modality.lower()] = [read_path(row, first.path) for row in rows]
     return found
 
 
-def _judged(row: Mapping[str, Any], output: Output, slot: SlotPlan, declaration: type[Metric]) -> bool:
+def _judged(row: Mapping[str, Any], output: Output, slot: SlotPlan, declaration: Metric) -> bool:
     """Whether a metric judges a row: it was answered, and has a truth or an absence that counts."""
     counts = declaration.absent and slot.depth > 0
     return slot.name in output and (counts or not is_absent(read_path(row, slot.path)))
-
-
-def _truth(row: Mapping[str, Any], slot: SlotPlan) -> Any:
-    value = read_path(row, slot.path)
-    if slot.closed_set is not None and not isinstance(value, str | list | tuple):
-        return str(as_member(value))
-    return value
 
 
 def _retrieval(outputs: Sequence[Output]) -> dict[str, float]:

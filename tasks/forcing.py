@@ -15,7 +15,7 @@ from ..core.generation import Answer
 from ..core.generation_given import leaves, parts_of, value_at
 from ..core.generation_program import Decode, Forced, Given
 from ..core.reader import Reader
-from ..core.rows import is_absent, is_list, missing_column, read_path
+from ..core.rows import entries, is_absent, is_list, missing_column, read_path
 from .following import leads_of
 
 ALL = 1 << 20
@@ -76,7 +76,8 @@ def _forced(value: Any, reader: SlotReader, depth: int, leads: Sequence[Any]) ->
     if depth and is_list(value):
         each = len(leads) == len(value)
         return [
-            _forced(item, reader, depth - 1, leads[n : n + 1] if each else leads[-1:]) for n, item in enumerate(value)
+            _forced(item, reader, depth - 1, leads[n : n + 1] if each else leads[-1:])
+            for n, item in enumerate(entries(value))
         ]
     leader = leads[-1] if leads else None
     reading = Reading(side="target", mode="predict", limit=reader.slot.limit, leader=leader)
@@ -104,7 +105,7 @@ def opening(row: Mapping[str, Any], reader: SlotReader, *, depth: int, limit: in
 
 def _opening(value: Any, reader: SlotReader, depth: int, limit: int) -> Given:
     if depth and is_list(value):
-        return [_opening(item, reader, depth - 1, limit) for item in value]
+        return [_opening(item, reader, depth - 1, limit) for item in entries(value)]
     found: Given = reader.codec.opening(value, Reading(side="target", mode="predict", limit=limit))  # type: ignore[attr-defined]
     return found
 

@@ -10,7 +10,7 @@ from ..core.adapter import Adapter
 from ..core.catalog import Catalog
 from ..core.parts import adapter_of, declared, working_half
 from ..core.plan import Part, Plan, SlotPlan
-from ..core.rows import is_absent, is_list, read_path
+from ..core.rows import entry, is_absent, is_list, read_path
 
 
 def settle_by_data(plan: Plan, catalog: Catalog, first: Callable[[], Mapping[str, Any]]) -> Plan:
@@ -25,7 +25,7 @@ def settle_by_data(plan: Plan, catalog: Catalog, first: Callable[[], Mapping[str
     def told(slot: SlotPlan, adapter: Adapter) -> Mapping[str, Any]:
         found = read_path(first(), slot.path)
         while slot.depth and is_list(found):
-            found = found[0] if len(found) else None
+            found = entry(found, 0) if len(found) else None
         return _asked(adapter, None if is_absent(found) else found)
 
     return _with_settings(plan, catalog, told)

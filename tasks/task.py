@@ -12,6 +12,7 @@ from ..core.errors import ConfigError
 from ..core.plan import Plan
 from ..instructions.nodes import Instruction
 from ..plugins.manager import installed
+from .metrics import check_metrics
 from .shares import Curve, Weight
 from .verbs import compile as compile_instruction
 
@@ -33,7 +34,8 @@ class Task:
         weight: its share of rows in a mixture, relative to the other tasks; a number, or a mapping from optimiser step
             to number with straight lines between.
         since, until: the optimiser steps at which it joins (included) and leaves (excluded) the mixture.
-        metrics: names of metrics, or a mapping from target slot to names; by default what suits each slot.
+        metrics: names of metrics, with settings as in "accuracy,average=macro", or a mapping from target slot to
+            names; by default what suits each slot.
         closed_sets: members of slots that write a bare `closed_set`, by slot name; by default the distinct training
             values.
         on_error: "raise" stops at a row that cannot be read, "skip" counts and lists it.
@@ -87,6 +89,7 @@ class Task:
                 f"task `{self.name}` has training rows, but its instruction supervises nothing: give it a target slot "
                 "without `no_loss`"
             )
+        check_metrics(self.name, plan, self.metrics, self.catalog)
         object.__setattr__(self, "plan", plan)
 
     def rows(self, split: Split) -> Any:

@@ -44,7 +44,7 @@ def open_picture(raw: Any, *, least: Size | None = None) -> Image.Image:
     Args:
         raw: a PIL picture, a path, a `file:` or `data:` address, bytes, an open file, base64 text, a mapping with
             `bytes`, `path` or `url`, an array, a tensor or nested lists ([height, width], with 1, 3 or 4 channels first
-            or last; whole numbers 0-255, of 16 bits 0-65535, or fractions 0-1).
+            or last; whole numbers 0-255, or 0-65535 of 16 bits and where one is above 255, or fractions 0-1).
         least: a JPEG file may be decoded at an eighth, a quarter or half of its size while no side falls below this.
 
     Raises:
@@ -224,7 +224,7 @@ def _bytes_of(array: Any) -> Any:
         raise TypeError(f"an array must hold numbers to be a picture, but holds {array.dtype}")
     low, high = float(array.min()), float(array.max())
     whole = array.dtype.kind in "iu"
-    deep = whole and array.dtype.itemsize > 1 and high > 255
+    deep = whole and (array.dtype == np.uint16 or (array.dtype.itemsize > 1 and high > 255))
     if not (low >= 0 and high <= (65535 if deep else 255 if whole else 1)):
         raise ValueError(
             f"a picture must hold {'whole numbers 0 to 255' if whole else 'fractions 0 to 1'}, but holds {low:g} to "

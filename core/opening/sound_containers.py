@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..extras import needed
+from .video_whole import missing_bytes
 
 MISSING = 0.5
 """Seconds that a container may lack of what its header promises."""
@@ -40,6 +41,7 @@ def open_container(file: Path | bytes, name: str) -> Contained:
             f"the sound file {name} is of no format that soundfile reads; m4a, mp4, mkv and other containers need the "
             "library `av`: pip install omniline[video]"
         ) from cause
+    _refuse_cut(file, name)
     with _opened(av, file, name) as container:
         if not container.streams.audio:
             raise ValueError(f"the file {name} has no sound")
@@ -56,6 +58,16 @@ def open_container(file: Path | bytes, name: str) -> Contained:
         return _read(av, file, name, first=first, count=count, promised=promised)
 
     return Contained(rate, frames, blocks)
+
+
+def _refuse_cut(file: Path | bytes, name: str) -> None:
+    with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as opened:
+        length = opened.seek(0, io.SEEK_END)
+        lost = missing_bytes(opened, length)
+    if lost:
+        raise ValueError(
+            f"the sound file {name} is cut short: its header promises {length + lost:,} bytes, but it has {length:,}"
+        )
 
 
 def _opened(av: Any, file: Path | bytes, name: str) -> Any:

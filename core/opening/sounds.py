@@ -24,6 +24,8 @@ BLOCK = 1 << 18
 HIGHEST_RATE = 10_000_000
 LEAST_STEP = 2**-15
 """Between two samples of 16 bits."""
+SAMPLES, RATES = ("array", "samples", "waveform", "audio"), ("sampling_rate", "sample_rate", "rate")
+"""Keys under which a mapping holds samples, and their rate."""
 LOUDEST = 100.0
 """Of fractions: what lies beyond were whole numbers, never scaled."""
 MISSING = 0.1
@@ -63,9 +65,9 @@ def open_sound(raw: Any, *, rate: int) -> Opened:
 
     Args:
         raw: a path (also of a video), bytes of a file or base64 in a `data:` address, an open file, an `Audio`,
-            (samples, rate), samples alone, a mapping with `array` and `sampling_rate` or with `bytes` or `path`, or a
-            decoder of the datasets library. Samples are [n], [channels, n] or [n, channels]; fractions -1 to 1 or
-            whole numbers.
+            (samples, rate), samples alone, a mapping with `array` and `sampling_rate`, or as `SAMPLES` and `RATES` name
+            them, or with `bytes` or `path`, or a decoder of the datasets library. Samples are [n], [channels, n] or
+            [n, channels]; fractions -1 to 1 or whole numbers.
         rate: of samples that come without one.
 
     Raises:
@@ -102,38 +104,47 @@ def _no_sound(raw: Any) -> str:
 
 
 def _from_mapping(raw: Mapping[str, Any], rate: int) -> Opened:
-    for samples, own in (("array", "sampling_rate"), ("samples", "rate")):
-        if raw.get(samples) is not None and raw.get(own):
-            return _from_samples(raw[samples], raw[own])
+    samples = next((raw[key] for key in SAMPLES if raw.get(key) is not None), None)
+    own = next((raw[key] for key in RATES if raw.get(key) is not None), None)
+    if samples is not None and own is not None:
+        return _from_samples(samples, own)
     if raw.get("bytes") or raw.get("path"):
         return open_sound(raw.get("bytes") or raw["path"], rate=rate)
     raise TypeError(_no_sound(dict(raw)))
 
 
-def _pair(raw: Any) -> tuple[Any, int] | None:
+def _pair(raw: Any) -> tuple[Any, Any] | None:
     """Samples and rate of a pair in either order."""
     if not isinstance(raw, list | tuple) or len(raw) != 2:
         return None
     for samples, rate in (raw, raw[::-1]):
-        if isinstance(rate, int | np.integer) and (hasattr(samples, "__array__") or isinstance(samples, list | tuple)):
-            return samples, int(rate)
+        several = isinstance(samples, list | tuple) or getattr(samples, "ndim", 0) > 0
+        if several and _is_number(rate):
+            return samples, rate
     return None
 
 
-def checked_rate(rate: int, name: str) -> int:
-    """The rate itself.
+def _is_number(value: Any) -> bool:
+    """Whether a value is one number, of Python's, an array's or a tensor's."""
+    return isinstance(value, int | float) or (hasattr(value, "item") and getattr(value, "ndim", None) == 0)
+
+
+def checked_rate(rate: float, name: str) -> int:
+    """The rate as a whole number.
 
     Raises:
         ValueError: no sound has it.
     """
     if not 1 <= rate <= HIGHEST_RATE:
-        raise ValueError(f"a sound must have 1 to {HIGHEST_RATE:,} samples a second, but the sound {name} has {rate:,}")
-    return rate
+        raise ValueError(
+            f"a sound must have 1 to {HIGHEST_RATE:,} samples a second, but the sound {name} has {rate:,.10g}"
+        )
+    return int(rate)
 
 
 def _from_samples(raw: Any, rate: Any) -> Opened:
     array = np.asarray(raw.detach().cpu().float() if hasattr(raw, "detach") and raw.is_floating_point() else raw)
-    checked_rate(int(rate), "array")
+    rate = checked_rate(float(rate), "array")
     if array.dtype.kind not in "iuf" or array.ndim not in (1, 2):
         raise ValueError(
             "samples must be numbers of shape [n], [channels, n] or [n, channels], but are "
@@ -148,7 +159,7 @@ def _from_samples(raw: Any, rate: Any) -> Opened:
         for at in range(first, min(first + count, len(array)), BLOCK):
             yield _mono(_scaled(array[at : min(at + BLOCK, first + count)]))
 
-    return Opened(name=f"array of {list(array.shape)}", rate=int(rate), frames=len(array), blocks=blocks)
+    return Opened(name=f"array of {list(array.shape)}", rate=rate, frames=len(array), blocks=blocks)
 
 
 def _scaled(array: Any) -> Samples:

@@ -37,12 +37,8 @@ class AvFilm:
 
         self.name = name
         self._errors = (av.FFmpegError, OverflowError)
-        try:
-            self._container: Any = av.open(
-                io.BytesIO(source) if isinstance(source, bytes) else source, metadata_errors="replace"
-            )
-        except self._errors as cause:
-            raise ValueError(f"the video {name} is no video, or broken: {_reason(cause)}") from cause
+        self._source = source
+        self._container: Any = self._opened(av)
         try:
             self._stream = self._film(av)
             self._reformatter = VideoReformatter()
@@ -52,7 +48,7 @@ class AvFilm:
             self._count = 0
             self._now: Any = None
             self._ahead: Any = None
-            self.header = self._header()
+            self.header = self._header(av)
         except BaseException:
             self.close()
             raise
@@ -92,6 +88,13 @@ class AvFilm:
                 stamps.append(stamp)
         return Frames(pixels[: len(stamps)], np.asarray(stamps))
 
+    def _opened(self, av: Any) -> Any:
+        source = self._source
+        try:
+            return av.open(io.BytesIO(source) if isinstance(source, bytes) else source, metadata_errors="replace")
+        except self._errors as cause:
+            raise ValueError(f"the video {self.name} is no video, or broken: {_reason(cause)}") from cause
+
     def _film(self, av: Any) -> Any:
         """The first stream of moving pictures; the cover of a record is none."""
         cover = av.stream.Disposition.attached_pic
@@ -103,17 +106,22 @@ class AvFilm:
         kinds = sorted({stream.type for stream in self._container.streams})
         raise ValueError(f"the video {self.name} holds no moving pictures, but {', '.join(kinds) or 'nothing'}")
 
-    def _header(self) -> Header:
+    def _header(self, av: Any) -> Header:
         stream, container = self._stream, self._container
         seconds = (stream.duration or 0) * self._tick or _clock(stream.metadata.get("DURATION", ""))
         seconds = seconds or (container.duration or 0) / 1e6
         if not 0 < seconds < 1e9:
-            seconds = self._scanned()
-        if len(entries := stream.index_entries):
+            seconds = self._scanned(av)
+        if len(entries := self._stream.index_entries):  # what was scanned may have been opened anew
             seconds = max(seconds, (entries[len(entries) - 1].timestamp - self._start) * self._tick)
-        return Header(seconds=max(seconds + self.starts, SHORTEST), frames=stream.frames or None)
+        return Header(seconds=max(seconds + self.starts, SHORTEST), frames=self._stream.frames or None)
 
-    def _scanned(self) -> float:
+    @property
+    def _pace(self) -> float:
+        """Frames a second where packets do not say when they are shown; of bare H.264 the guess may be twice that."""
+        return float(self._stream.codec_context.framerate or self._stream.guessed_rate or 25)
+
+    def _scanned(self, av: Any) -> float:
         """The end of the last packet, where nothing in the file says how long it is, as in a live recording."""
         last, count, lasts = self._start, 0, 0
         for packet in self._container.demux(self._stream):
@@ -121,10 +129,19 @@ class AvFilm:
                 count += 1
                 if packet.pts is not None and packet.pts >= last:
                     last, lasts = packet.pts, packet.duration or 0
-        self._container.seek(0)
+        self._rewind(av)
         if last == self._start:
-            return count / float(self._stream.guessed_rate or 25)
+            return count / self._pace
         return (last - self._start + (lasts or (last - self._start) / (count - 1))) * self._tick
+
+    def _rewind(self, av: Any) -> None:
+        """To the first packet; what has no container, such as bare H.264, cannot be sought in and is opened again."""
+        try:
+            self._container.seek(0)
+        except self._errors:
+            self._container.close()
+            self._container = self._opened(av)
+            self._stream = self._film(av)
 
     def _wind(self) -> None:
         """To the first frame, when none has been decoded."""
@@ -143,7 +160,7 @@ class AvFilm:
             after = f" after {self._time(self._now):.2f} s" if self._now is not None else ""
             raise ValueError(f"the video {self.name} cannot be decoded{after}: {_reason(cause)}") from cause
         if frame is not None and frame.pts is None:
-            counted = self._start + round(self._count / float(self._stream.guessed_rate or 25) / self._tick)
+            counted = self._start + round(self._count / self._pace / self._tick)
             frame.pts = counted if frame.dts is None else frame.dts
         self._count += 1
         return frame

@@ -94,6 +94,8 @@ def _footage(raw: Any, rate: float) -> Footage:
     if isinstance(raw, str | os.PathLike):
         return _from_text(os.fspath(raw), rate)
     if hasattr(raw, "read"):
+        if hasattr(raw, "seek"):
+            raw.seek(0)
         raw = raw.read()
     if isinstance(raw, bytes | bytearray | memoryview):
         return FileFootage(bytes(raw), f"of {len(raw):,} bytes")

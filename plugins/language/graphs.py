@@ -9,11 +9,15 @@ Values come back as text, and mappings whose keys count from 0 as lists.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date, time, timedelta
+from numbers import Number
 from typing import Any
 
-from .signs import EQUALS, ITEM, STEP, Signs, cell_text, plain
+from .signs import ABSENT, EQUALS, ITEM, STEP, Signs, cell_text, plain
 
 EMPTY = "{}"
+LEAVES = (str, Number, date, time, timedelta)
+"""What a leaf of a mapping may be; moments are dates too."""
 Triple = tuple[str, str, str]
 
 
@@ -43,10 +47,12 @@ def _leaves(value: Any, path: tuple[str, ...], signs: Signs) -> Iterator[tuple[t
         else:
             items = [signs.guarded(cell_text(item)) for item in value]
             yield path, ITEM.join(items) if len(items) > 1 else "".join(items) + " ,"
-    elif value is None or isinstance(value, str | int | float):
+    elif value is None or isinstance(value, LEAVES) or type(value).__name__ in ABSENT:
         yield path, signs.guarded(cell_text(value))
     else:
-        raise TypeError(f"a value of a mapping must be text or a number, but `{'.'.join(path)}` is {value!r:.40}")
+        raise TypeError(
+            f"a value of a mapping must be text, a number or a date, but `{'.'.join(path)}` is {value!r:.40}"
+        )
 
 
 def read_mapping(text: str, signs: Signs) -> dict[str, Any]:

@@ -57,6 +57,10 @@ class PhoneCodec:
         """The phones, separated by single spaces."""
         return " ".join(self._text.decode(predicted).split())
 
+    def returned(self, raw: Any) -> str:
+        """Phones of the data as they come back, with single spaces: what metrics compare with."""
+        return self._written(raw)
+
     def _written(self, raw: Any) -> str:
         phones = self._spoken(raw) if isinstance(raw, str) else raw
         if not isinstance(phones, list | tuple) or not all(isinstance(phone, str) for phone in phones):

@@ -13,8 +13,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 Row = list[str]
 EQUALS, ITEM, STEP = " = ", " , ", " . "
+ABSENT = ("NAType", "NaTType")
+"""Missing values of pandas, which are not equal to themselves or have no truth."""
+FINER = ("ns", "ps", "fs", "as")
+"""Units of time that Python's dates do not have."""
 INNER = ("=", ",", ".", "(", ")")
 """Signs that are the same whatever `row` and `cell` are: of keys, lists, paths and remarks."""
 
@@ -81,7 +87,7 @@ def cell_text(value: Any) -> str:
     Raises:
         TypeError: it is bytes.
     """
-    if value is None or (isinstance(value, float) and value != value):
+    if value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ABSENT:
         return ""
     if isinstance(value, bytes | bytearray | memoryview):
         raise TypeError(f"a cell must be text, a number or a list, but is {bytes(value)!r:.40}; decode it first")
@@ -93,5 +99,18 @@ def cell_text(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Arrays and tensors as lists and numbers; anything else as it is."""
+    """Arrays and tensors as lists and numbers, of short floats the fewest digits that tell them; all else as it is.
+
+    >>> plain(np.array([0.1, 2], dtype=np.float32)), plain(np.datetime64("2020-01-02T03:04:05.000000000"))
+    ([0.1, 2.0], datetime.datetime(2020, 1, 2, 3, 4, 5))
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+        value = value.numpy()
+    if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.kind in "mM" and any(f"[{unit}]" in str(value.dtype) for unit in FINER):
+            value = value.astype(f"{value.dtype.kind}8[us]")
+        if value.dtype.kind == "f" and value.dtype.itemsize < 8:
+            value = value.astype(str).astype(np.float64)
     return value.tolist() if hasattr(value, "tolist") else value

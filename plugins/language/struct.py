@@ -78,6 +78,10 @@ class StructCodec:
         """The value in the wanted form."""
         return self.read(self._text.decode(predicted))
 
+    def returned(self, raw: Any) -> Any:
+        """A value of the data as it comes back, whatever spelling of it a row holds: what metrics compare with."""
+        return self.read(structured(raw, self.form, signs=self.signs).text())
+
     def spell(self, tokens: Sequence[int]) -> str:
         """The text of tokens."""
         return self._text.spell(tokens)

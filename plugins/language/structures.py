@@ -15,14 +15,18 @@ from .signs import EQUALS, Signs
 from .table_files import (
     DATABASES,
     DELIMITERS,
+    OTHERS,
     delimiter_in,
     is_file_name,
     parse_table,
     read_json,
+    read_json_lines,
+    read_parquet,
     read_table,
     suffix_of,
 )
 from .tables import Table, is_columns, is_frame, is_headed, is_ragged, table_of, written_table
+from .usual import usual
 
 Form = Literal["auto", "table", "rows", "mapping", "graph", "grid", "schema", "text"]
 
@@ -58,7 +62,8 @@ def structured(
     """A value as rows of cells.
 
     Args:
-        raw: a table, a mapping, triples, a grid, a schema, text, or the path of a csv, tsv, json or SQLite file.
+        raw: a table, a mapping, triples, a grid, a schema, text, what `usual` makes such, or the path of a csv, tsv,
+            json, jsonl, parquet or SQLite file.
         form: what it is to be read as; "auto" finds out, and takes other text as it stands.
         signs: what parts rows and cells.
         question: for a schema, the text whose cells are shown.
@@ -73,6 +78,7 @@ def structured(
     'name = Ann | pets = Rex , Mia'
     """
     signs = signs or Signs()
+    raw = usual(raw)
     value = _from_text(raw, form) if isinstance(raw, str | os.PathLike) else raw
     found = _structured(value, form, signs, question, likeness)
     if not any(found.rows) or (isinstance(value, str) and not value.strip()):
@@ -162,10 +168,14 @@ def _from_file(path: str) -> Any:
     suffix = suffix_of(path)
     if suffix in DELIMITERS:
         return read_table(path)
+    if suffix == ".parquet":
+        return read_parquet(path)
+    if suffix == ".jsonl":
+        return read_json_lines(path)
     if suffix == ".json":
         return read_json(path)
     if suffix in DATABASES:
         return read_database(path)
     raise ValueError(
-        f"a structured file must end with one of {', '.join((*DELIMITERS, '.json', *DATABASES))}, but is {path!r}"
+        f"a structured file must end with one of {', '.join((*DELIMITERS, *OTHERS, *DATABASES))}, but is {path!r}"
     )

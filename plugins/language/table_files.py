@@ -10,11 +10,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ...core.extras import needed
 from .tables import Table
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 DATABASES = (".sqlite", ".sqlite3", ".db", ".db3")
-FILES = (*DELIMITERS, *(suffix + ".gz" for suffix in DELIMITERS), ".json", *DATABASES)
+OTHERS = (".json", ".jsonl", ".parquet")
+FILES = (*DELIMITERS, *(suffix + ".gz" for suffix in DELIMITERS), *OTHERS, *DATABASES)
 LONGEST_PATH = 4096
 
 
@@ -58,7 +60,10 @@ def read_table(path: str) -> Table:
             text = file.read()
     except (OSError, EOFError, UnicodeDecodeError) as cause:
         raise ValueError(f"the table file {path!r} cannot be read: {cause}") from cause
-    return parse_table(text, DELIMITERS.get(suffix, ","), f"the table file {path!r}")
+    delimiter, head = DELIMITERS.get(suffix, ","), text.partition("\n")[0]
+    if delimiter == "," and "," not in head and ";" in head:  # as Excel writes where commas part decimals
+        delimiter = ";"
+    return parse_table(text, delimiter, f"the table file {path!r}")
 
 
 def read_json(path: str) -> Any:
@@ -72,6 +77,41 @@ def read_json(path: str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as cause:
         raise ValueError(f"the structured file {path!r} cannot be read as JSON: {cause}") from cause
+
+
+def read_json_lines(path: str) -> list[Any]:
+    """The values of a file with one in JSON on each line; blank lines are left out.
+
+    Raises:
+        ValueError: no such file, or a line that is no JSON.
+    """
+    path = checked_file(path, "structured")
+    found: list[Any] = []
+    number = 0
+    try:
+        for line in Path(path).read_text(encoding="utf-8-sig").split("\n"):
+            number += 1
+            if line.strip():
+                found.append(json.loads(line))
+    except (OSError, ValueError, RecursionError) as cause:
+        raise ValueError(f"the structured file {path!r} cannot be read as JSON, line {number}: {cause}") from cause
+    return found
+
+
+def read_parquet(path: str) -> dict[str, list[Any]]:
+    """The columns of a parquet file; needs pyarrow.
+
+    Raises:
+        ValueError: no such file, or no parquet.
+        ConfigError: pyarrow is not installed.
+    """
+    path = checked_file(path, "table")
+    parquet = needed("pyarrow.parquet", "data", "parquet files")
+    try:
+        columns: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
+    except (OSError, ValueError) as cause:
+        raise ValueError(f"the table file {path!r} cannot be read as parquet: {cause}") from cause
+    return columns
 
 
 def parse_table(text: str, delimiter: str, name: str = "the table") -> Table:

@@ -175,9 +175,4 @@ def _of_records(rows: list[Any]) -> list[Row]:
 
 def _frame_rows(raw: Any) -> list[Row]:
     rows: Iterable[Any] = raw.iter_rows() if hasattr(raw, "iter_rows") else raw.itertuples(index=False, name=None)
-    return [[str(name) for name in raw.columns], *([_missing(cell) for cell in row] for row in rows)]
-
-
-def _missing(cell: Any) -> str:
-    """A frame's cell; pandas has missing values of its own, which are not equal to themselves or have no truth."""
-    return "" if type(cell).__name__ in ("NAType", "NaTType") else cell_text(plain(cell))
+    return [[str(name) for name in raw.columns], *([cell_text(plain(cell)) for cell in row] for row in rows)]

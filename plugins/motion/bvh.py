@@ -14,6 +14,8 @@ from .rotations import Floats, of_euler
 from .skeleton import End, Point, Skeleton
 
 CHANNELS = {f"{axis}{what}".lower(): (what, i) for i, axis in enumerate("XYZ") for what in ("position", "rotation")}
+SPACE = "\ufeff \t\r\n"
+"""What may stand before a file: blanks, and the mark that editors of Windows put first."""
 MOST = 1e9
 """No place, in any unit of length, and no angle of a motion is larger."""
 SLIDE = 0.02
@@ -53,7 +55,7 @@ def is_bvh_text(text: str) -> bool:
     >>> is_bvh_text("  HIERARCHY ...")
     True
     """
-    return text.lstrip("\ufeff \t\r\n")[:9].upper() == "HIERARCHY"
+    return text.lstrip(SPACE)[:9].upper() == "HIERARCHY"
 
 
 def read_text(path: str | Path) -> str:
@@ -77,7 +79,10 @@ def count_frames(text: str, name: str) -> tuple[int, float]:
     Raises:
         ValueError: it does not say them.
     """
-    return _frames_and_rate(_Lines(text, name, since="MOTION"))
+    lines = _Lines(text, name, since="MOTION")
+    if not lines.first:
+        raise ValueError(f"`{name}` ends at line {lines.last}, where `MOTION` must follow")
+    return _frames_and_rate(lines)
 
 
 def parse_bvh(text: str, name: str = "the BVH text") -> Bvh:
@@ -108,7 +113,7 @@ class _Lines:
 
     def __init__(self, text: str, name: str, since: str = "") -> None:
         self.name = name
-        rows = text.splitlines()
+        rows = text.lstrip("\ufeff").splitlines()
         first = next((i for i, row in enumerate(rows) if since and row.strip().upper() == since), 0)
         self.before, self.rows = rows[:first], rows[first:]
         self.first = first

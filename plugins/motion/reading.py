@@ -64,9 +64,9 @@ def read_motion(raw: Any, skeleton: Skeleton | None) -> Motion:
     """A raw motion.
 
     Args:
-        raw: a path, the text of a BVH file, a `Motion`, rotations [n, joints, 3, 3], quaternions [n, joints, 4] (w
-            first) or six numbers [n, joints, 6], or a mapping with `rotations` and perhaps `root`, `fps`, `known`,
-            `skeleton`. Frames of NaN are to be found.
+        raw: a path, the text or bytes of a BVH file, an open one, a `Motion`, rotations [n, joints, 3, 3], quaternions
+            [n, joints, 4] (w first) or six numbers [n, joints, 6], or a mapping with `rotations` and perhaps `root`,
+            `fps`, `known`, `skeleton`. Frames of NaN are to be found.
         skeleton: of what brings none of its own.
 
     Raises:
@@ -99,8 +99,11 @@ def _text(raw: Any) -> tuple[str, str] | None:
             raw = raw["bytes"]
         elif raw.get("path") is not None:
             raw = raw["path"]
-    if isinstance(raw, bytes):
-        raw = raw.decode("utf-8", errors="replace")
+    if hasattr(raw, "read") and hasattr(raw, "seek"):
+        raw.seek(0)
+        raw = raw.read()
+    if isinstance(raw, bytes | bytearray | memoryview):
+        raw = bytes(raw).decode("utf-8", errors="replace")
         if not is_bvh_text(raw):
             raise ValueError("the bytes of a motion must be a BVH text, which begins with HIERARCHY, but do not")
     if isinstance(raw, str) and is_bvh_text(raw):

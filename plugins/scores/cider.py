@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from .raw import as_text, check_any, check_lengths, references
+from .words import Gram, ngrams, words_of
 
 LONGEST = 4
-Gram = tuple[str, ...]
-WORD = re.compile(r"\w+(?:['-]\w+)*")
+JOINTS = "'-"
+"""What does not part the letters beside it."""
 
 
 class _Vector(NamedTuple):
@@ -76,8 +76,8 @@ class Cider:
 
 def _grams(text: str) -> list[Counter[Gram]]:
     """Counts of n-grams for n = 1..4."""
-    words = WORD.findall(text.lower())
-    return [Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1)) for n in range(1, LONGEST + 1)]
+    words = words_of(text, JOINTS)
+    return [ngrams(words, n) for n in range(1, LONGEST + 1)]
 
 
 def _vector(grams: Sequence[Counter[Gram]], rarity: dict[Gram, float], unseen: float) -> _Vector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...core.errors import ConfigError
 from ...core.metric import Metric
 from ...core.settings import setting
 from ..hookspecs import hookimpl
@@ -30,6 +31,13 @@ class F1(Metric):
 
     average: str = setting("macro", choices=("macro", "micro", "binary"), help="over all classes, or of one")
     positive: str | None = setting(None, help="for binary: the class that counts")
+
+    def __post_init__(self) -> None:
+        if (self.average == "binary") != (self.positive is not None):
+            raise ConfigError(
+                "`f1` must be told with average=binary which class counts, `positive`, and with nothing else, but has "
+                f"average={self.average} and positive={self.positive or 'none'}"
+            )
 
 
 class Matthews(Metric):

@@ -20,6 +20,7 @@ from ...core.outputs import Output
 from ...core.plan import SlotPlan
 from ...core.rows import is_absent
 from ..binding import Bound
+from ..comparing import returned
 from ..evaluation import judge, metrics_of
 
 CANDIDATES = 4
@@ -89,6 +90,8 @@ def candidates(bound: Bound, slot: SlotPlan) -> list[Any]:
     rows = bound.rows.get("train") or bound.rows["valid"]
     read = islice(rows.values(slot.path, COUNTED_ROWS if rows.finite else None), COUNTED_ROWS)
     values = [value for value in read if not is_absent(value)]
+    if not slot.depth:
+        values = list(map(returned(slot, bound.task.catalog), values))
     if not values:
         raise DataError(f"task `{bound.task.name}`: its training rows have no value of `{slot.path}`")
     if slot.closed_set is not None:

@@ -175,8 +175,7 @@ def test_a_clip_that_is_cut_short_says_so(tmp_path):
     path = video(tmp_path / "clip.mp4", rate=16_000)
     path.write_bytes(path.read_bytes()[:-600])
     with pytest.raises(
-        ValueError,
-        match=r"the sound file '.*clip\.mp4' is of no known format|the sound of the file .*clip\.mp4' is broken",
+        ValueError, match=r"the sound file '.*clip\.mp4' is cut short: its header promises [\d,]+ bytes"
     ):
         read(path)
 

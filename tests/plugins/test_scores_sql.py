@@ -188,11 +188,10 @@ def test_a_metric_reads_the_slot_that_it_judges_by():
         f"sql/{name}": 1.0 for name in ("sql_execution", "sql_execution_runs", "sql_match", "sql_match_valid")
     }
     assert lower == set()
-    bare = ol.Task("t", "[TEXT:q] -> [TEXT:sql]", valid=rows, metrics=["sql_execution"])
     with pytest.raises(
         ConfigError, match="`sql_execution` judges by a STRUCT slot on the source side, but .* `t` has none"
     ):
-        judge(bind(bare), rows, outputs)
+        ol.Task("t", "[TEXT:q] -> [TEXT:sql]", valid=rows, metrics=["sql_execution"])
     broken = [{**rows[0], "sql": "SELECT x FROM pet"}]
     with pytest.raises(DataError, match="slot `sql`.*: the true query must run on its database"):
         judge(bind(ol.Task("t", task.instruction, valid=broken, metrics=["sql_execution"])), broken, outputs[:1])

@@ -1,0 +1,112 @@
+"""The metrics that a task names: settings behind their names, checked when the task is made; values of odd kinds."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.tv_tensors import BoundingBoxes
+
+import omniline as ol
+from omniline.core.errors import ConfigError, PluginError
+from omniline.core.outputs import Output
+from omniline.tasks.binding import bind
+from omniline.tasks.evaluation import judge
+
+SMALL = "ofa-tiny,width=32,ffn=32,encoder_layers=1,decoder_layers=1"
+PICTURE = Image.new("RGB", (64, 48))
+LINE = "[TEXT:q] -> [TEXT:a,closed_set=yes|no]"
+
+
+def judged(line, rows, answers, **settings):
+    task = ol.Task("t", line, train=rows, valid=rows, **settings)
+    return judge(bind(task), rows, [Output(answer, {}) for answer in answers])[0]
+
+
+def test_metrics_take_settings():
+    rows = [{"q": "x", "a": a} for a in ("yes", "yes", "yes", "no")]
+    answers = [{"a": "yes"}] * 4
+    names = ["accuracy", "accuracy,average=macro", "f1,average=binary,positive=yes", "exact_match, uncased=true"]
+    found = judged(LINE, rows, answers, metrics=names)
+    assert found == pytest.approx(
+        {
+            "a/accuracy": 0.75,
+            "a/accuracy,average=macro": 0.5,
+            "a/f1,average=binary,positive=yes": 6 / 7,
+            "a/exact_match, uncased=true": 0.75,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("metrics", "error", "match"),
+    [
+        (["bleuu"], PluginError, "did you mean `bleu`"),
+        (["accuracy,averge=macro"], ConfigError, "the metric `accuracy` has no setting `averge`; did you mean"),
+        (["accuracy,average=all"], ConfigError, "must be one of micro, macro, but is `all`"),
+        (["f1,average=binary"], ConfigError, "which class counts, `positive`"),
+        (["iou"], ConfigError, "the metric `iou` suits BOX, but `a` is TEXT"),
+        (["sql_execution"], ConfigError, "judges by a STRUCT slot on the source side"),
+        ({"b": ["bleu"]}, ConfigError, "metrics of task `t` name `b`, which is no target slot"),
+        ("bleu", ConfigError, "metrics of task `t` must be a list of names, but are the text 'bleu'"),
+        ({"a": "bleu"}, ConfigError, "must be a list of names"),
+    ],
+)
+def test_metrics_are_checked_when_the_task_is_made(metrics, error, match):
+    with pytest.raises(error, match=match):
+        ol.Task("t", LINE, metrics=metrics)
+
+
+BOXES = [[1, 2, 30, 40], [5, 6, 20, 26]]
+SIDES = [[1, 2, 29, 38], [5, 6, 15, 20]]
+
+
+@pytest.mark.parametrize("labels", [[1, 2], np.array([1, 2]), torch.tensor([1, 2])], ids=["list", "array", "tensor"])
+@pytest.mark.parametrize(
+    "boxes",
+    [BOXES, np.array(BOXES), torch.tensor(BOXES), BoundingBoxes(SIDES, format="XYWH", canvas_size=(48, 64))],
+    ids=["list", "array", "tensor", "torchvision"],
+)
+def test_a_group_of_boxes_and_classes_of_any_kind(boxes, labels):
+    found = judged(
+        "[IMAGE:img,size=32] -> ( [BOX:box,unit=pixels] [CATEGORY:label] )*",
+        [{"img": PICTURE, "box": boxes, "label": labels}],
+        [{"box": [tuple(one) for one in BOXES], "label": ["1", "2"]}],
+        metrics={"box": ["iou", "map"], "label": ["exact_match"]},
+    )
+    assert found == pytest.approx({"box/iou": 1, "box/map": 1, "box/map_50": 1, "label/exact_match": 1})
+
+
+@pytest.mark.parametrize("box", [np.array(BOXES[0]), torch.tensor(BOXES[0]), None], ids=["array", "tensor", "none"])
+def test_an_optional_box_of_any_kind(box):
+    found = judged(
+        "[IMAGE:img,size=32] -> ( [BOX:box,unit=pixels] ){0,1}",
+        [{"img": PICTURE, "box": BOXES[1]}, {"img": PICTURE, "box": box}],
+        [{"box": tuple(BOXES[1])}, {"box": None if box is None else tuple(BOXES[0])}],
+        metrics=["iou"],
+    )
+    assert found == {"box/iou": 1.0}
+
+
+def test_a_group_whose_column_holds_nothing():
+    rows = [{"img": PICTURE, "box": None}]
+    with pytest.raises(ol.InstructionError, match="the column `box` holds None; write `optional`"):
+        ol.Model.build(tasks=ol.Task("t", "[IMAGE:img,size=32] -> ( [BOX:box] )*", train=rows), backbone=SMALL)
+
+
+@pytest.mark.parametrize(
+    ("slot", "true", "answer"),
+    [
+        ("[STRUCT:a,form=graph]", ["Ann | knows | Bo"], [("Ann", "knows", "Bo")]),
+        ("[STRUCT:a]", "1.34341221434321", [[1, 0, 3, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]]),
+        ("[STRUCT:a]", "n,m\nAnn,1\n", [["n", "m"], ["Ann", "1"]]),
+        ("[STRUCT:a,uncased]", {"Name": "Ann"}, {"name": "ann"}),
+        ("[TEXT:a,uncased]", "Ann", "ann"),
+        ("[PHONE:a,stress=false]", ["HH", "AH0"], "HH AH"),
+        ("[PHONE:a,g2p=letters]", "see the cat", "S IY TH EH K AE T"),
+    ],
+    ids=["triples", "grid", "csv", "uncased struct", "uncased text", "phones", "spoken"],
+)
+def test_the_right_answer_is_right_however_the_row_spells_it(slot, true, answer):
+    found = judged(f"[TEXT:q] -> {slot}", [{"q": "x", "a": true}], [{"a": answer}])
+    for name, share in found.items():
+        assert share == (0 if "wer" in name else 1), name
