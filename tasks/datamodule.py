@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from multiprocessing import get_all_start_methods
 from typing import Any
 
 import lightning as L
@@ -27,6 +26,7 @@ from .model import Model
 from .restoring import changed
 from .stream import Stream
 from .task import Split, Task
+from .workers import start_context
 
 EXACT = 8
 """Windows of a pass that are planned to know its batches; a longer pass is estimated by so many."""
@@ -66,9 +66,7 @@ class DataModule(L.LightningDataModule):
         for name, value in (("batch_tokens", batch_tokens), ("valid_rows", valid_rows)):
             if value < 1:
                 raise ConfigError(f"{name} must be at least 1, but is {value}")
-        if worker_start is not None and worker_start not in get_all_start_methods():
-            known = ", ".join(f'"{way}"' for way in get_all_start_methods())
-            raise ConfigError(f"worker_start must be one of {known}, but is {worker_start!r}")
+        start_context(worker_start)
         self.mixture = mixture_of(tasks)
         self.model = model
         self.seed = seed
@@ -247,7 +245,7 @@ class Loader:
             data,
             batch_size=None,
             num_workers=module.workers,
-            multiprocessing_context=module.worker_start if module.workers else None,
+            multiprocessing_context=start_context(module.worker_start) if module.workers else None,
             prefetch_factor=4 if module.workers else None,
         )
         batches = _with_totals(_raised(loader), self.accumulate, self.steps)
