@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from ..core.catalog import Catalog
@@ -33,13 +34,15 @@ def tokenizer_for(wanted: Any, bounds: Sequence[Bound], catalog: Catalog) -> Any
 
 
 def texts_of(bounds: Sequence[Bound]) -> Iterator[str]:
-    """All text of the tasks' training rows and prompts."""
+    """All text of the tasks' training rows, and each prompt as often as these rows show it."""
     for bound in bounds:
-        for wording in bound.plan.alternatives:
+        train = bound.rows.get("train") or next(iter(bound.rows.values()), None)
+        wordings = bound.plan.alternatives
+        rows = 0 if train is None else min(len(train), MOST_ROWS) if train.finite else MOST_ROWS
+        for wording in wordings:
             for step in walk(wording.source + wording.target):
                 if isinstance(step, Prompt):
-                    yield step.text
-        train = bound.rows.get("train") or next(iter(bound.rows.values()), None)
+                    yield from repeat(step.text, max(1, rows // len(wordings)))
         if train is None:
             continue
         for path in sorted({slot.path for slot in text_slots(bound)}):
