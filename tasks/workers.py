@@ -7,6 +7,8 @@ from multiprocessing import Pipe, get_all_start_methods, get_start_method
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext, ForkContext, ForkProcess
 from multiprocessing.popen_fork import Popen
+from multiprocessing.process import BaseProcess
+from typing import cast
 
 from ..core.errors import ConfigError, DataError
 
@@ -73,15 +75,16 @@ class SureWorker(ForkProcess):
     gate: Gate
 
     @staticmethod
-    def _Popen(process_obj: SureWorker) -> Popen:
+    def _Popen(process_obj: BaseProcess) -> Popen:
         """Fork until a child begins.
 
         Raises:
             DataError: none of several did.
         """
+        worker = cast(SureWorker, process_obj)
         for seconds in PATIENCE:
-            process_obj.gate = gate = Gate()
-            child = Popen(process_obj)
+            worker.gate = gate = Gate()
+            child = Popen(worker)
             if gate.opens(child.sentinel, seconds):
                 return child
             warnings.warn(f"a forked loader worker did not begin within {seconds:g} s; another is forked", stacklevel=3)
