@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from ..core.catalog import Catalog
@@ -21,6 +22,8 @@ from .task import SPLITS, Split, Task
 
 MOST_MEMBERS = 10_000
 FIRST_ROWS = 8
+FIRST_READ = 100
+"""Rows among which one must be readable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +56,7 @@ class Bound:
         Raises:
             DataError: it cannot be read. ConfigError: neither can any behind it.
         """
-        try:
-            return self.rows[split][index]
-        except ConfigError:  # the source as a whole cannot be read: no row to skip
-            raise
-        except (OSError, ValueError) as cause:
-            raise DataError(str(cause)) from cause
+        return self.rows[split].read(index)
 
     def placed(self, split: Split, index: int, cause: DataError) -> DataError:
         """The error of a row with task and place before it, and a note that marks the slot in the instruction."""
@@ -83,7 +81,7 @@ def bind(task: Task, catalog: Catalog | None = None) -> Bound:
     rows = {split: _open(task, split) for split in SPLITS if task.rows(split) is not None}
     plan = _with_closed_sets(task, rows)
     if rows:
-        plan = settle_by_data(plan, task.catalog, lambda: next(iter(rows.values()))[0])
+        plan = settle_by_data(plan, task.catalog, lambda: _first(task, next(iter(rows.values())))[0])
     bound = Bound(task=task, plan=plan, rows=rows)
     for split in rows:
         _check_columns(bound, split)
@@ -94,6 +92,8 @@ def _open(task: Task, split: Split) -> Rows:
     opened = open_source(task.rows(split), name=f"{task.name}.{split}")
     if opened.finite and len(opened) == 0:
         raise DataError(f"task `{task.name}`: its {split} rows are empty")
+    if task.on_error == "raise":
+        opened.refuse_wrong()
     return opened
 
 
@@ -149,14 +149,32 @@ def _finding(code: str, message: str, plan: Plan, slot: SlotPlan, hint: str | No
     return Diagnostic(code=code, severity="error", message=message, source=source, span=slot.span, help=hint)
 
 
+def _first(task: Task, rows: Rows) -> list[Mapping[str, Any]]:
+    """The first row; where the task skips rows, the first ones that can be read.
+
+    Raises:
+        DataError: there is none.
+    """
+    if task.on_error == "raise":
+        return [rows.read(0)]
+    found = list(islice(rows.readable(FIRST_READ, skip=True), FIRST_ROWS))
+    if found:
+        return found
+    try:
+        rows.read(0)
+    except DataError as cause:
+        where = "" if rows.place(0) in str(cause) else f"{rows.place(0)}: "
+        raise DataError(f"{rows.name}: none of the first rows can be read: {where}{cause}") from cause
+    raise DataError(f"{rows.name}: none of the first rows can be read")
+
+
 def _check_columns(bound: Bound, split: Split) -> None:
-    rows = bound.rows[split]
-    columns = rows.columns()
-    first = bound.read(split, 0)
+    firsts = _first(bound.task, bound.rows[split])
+    columns = tuple(dict.fromkeys(column for row in firsts for column in row))
     findings = []
     for wording in bound.plan.alternatives:
         for slot in wording.slots:
-            if slot.optional or read_path(first, slot.path) is not MISSING or slot.path in columns:
+            if slot.optional or any(read_path(row, slot.path) is not MISSING for row in firsts):
                 continue
             if _in_optional_group(wording, slot):
                 continue
@@ -230,7 +248,7 @@ def _distinct(slot: SlotPlan, task: Task, rows: Mapping[Split, Rows]) -> tuple[s
             ]
         )
     members: set[str] = set()
-    for found in train.values(slot.path):
+    for found in train.values(slot.path, skip=task.on_error == "skip"):
         for value in _flat(found):
             members.add(str(as_member(value)))
         if len(members) > MOST_MEMBERS:

@@ -107,6 +107,7 @@ class Module(L.LightningModule):
         self._bad: Counter[str] = Counter()
         self._after = Position()
         self._sums: dict[str, list[Tensor | int]] = {}
+        self._judged: dict[str, tuple[float, int]] = {}
         self._clock = time.perf_counter()
         self._tokens = 0
 
@@ -273,8 +274,8 @@ class Module(L.LightningModule):
         return float(taken()) if taken is not None else 0.0
 
     def on_train_end(self) -> None:
-        """Judge the rows of the last step too."""
-        if self._good or self._bad:
+        """Judge the rows of the last step too; with several ranks always, as one of them may have seen none."""
+        if self._good or self._bad or self.trainer.world_size > 1:
             self._agreed({})
 
     def on_train_start(self) -> None:
@@ -286,46 +287,52 @@ class Module(L.LightningModule):
         self._clock = time.perf_counter()
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """The losses of held-out rows, by task and slot."""
-        self._evaluation_step(batch, "valid")
+        """Sum the losses of held-out rows."""
+        self._evaluation_step(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """The metrics of each task over its first held-out rows."""
+        """The losses of held-out rows, by task and slot, and the metrics of each task over the first of them."""
+        self._log_judged("valid")
         self._metrics("valid")
 
     def on_test_epoch_end(self) -> None:
-        """The metrics of each task over its first test rows."""
+        """The losses and metrics of test rows."""
+        self._log_judged("test")
         self._metrics("test")
+
+    def _log_judged(self, split: Split) -> None:
+        """The means over the rows of all ranks; each rank may have other tasks and slots, or none."""
+        keys = sorted(objective_keys(self.model.plans))
+        held = [self._judged.pop(key, (0.0, 0)) for key in keys]
+        flat = self._summed(torch.tensor(held, dtype=torch.float64, device=self.device).reshape(-1, 2))
+        several = self.trainer.world_size > 1
+        for key, (total, count) in zip(keys, flat.tolist(), strict=True):
+            if count:
+                self.log(f"{split}/{key}", total / count, batch_size=int(count), sync_dist=several)
 
     def _metrics(self, split: Split) -> None:
         if not self.metric_rows:
             return
+        several = self.trainer.world_size > 1  # every rank judges the same rows, so that any may monitor them
         whole(self.network)
         with self._precision():
             for result in evaluate(self.model, self.mixture, split=split, rows=self.metric_rows):
                 for name, value in result.values.items():
-                    self.log(f"{split}/{result.task}/{name}", value, batch_size=result.rows, rank_zero_only=True)
+                    self.log(f"{split}/{result.task}/{name}", value, batch_size=max(result.rows, 1), sync_dist=several)
         apart(self.network)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """The losses of test rows, by task and slot."""
-        self._evaluation_step(batch, "test")
+        """Sum the losses of test rows."""
+        self._evaluation_step(batch)
 
-    def _evaluation_step(self, batch: Batch, split: str) -> None:
+    def _evaluation_step(self, batch: Batch) -> None:
         also = self._ranks.all(batch.inputs) if self._ranks else ()
         with self._precision():
             losses = self.network.loss(batch, None, also)
         self.ledger.note(batch.failures)
         for key, total in losses.sums.items():
-            count = count_of(batch.counts, key)
-            self.log(
-                f"{split}/{key}",
-                total / max(count, 1),
-                batch_size=max(count, 1),
-                on_epoch=True,
-                add_dataloader_idx=False,
-                sync_dist=self.trainer.world_size > 1,
-            )
+            before, seen = self._judged.get(key, (0.0, 0))
+            self._judged[key] = (before + float(total), seen + count_of(batch.counts, key))
 
     def configure_optimizers(self) -> Any:
         """AdamW, fused, with warm-up and a schedule over the trainer's steps."""

@@ -1,4 +1,4 @@
-"""Rows of text files: jsonl, json, csv and tsv, read by number through an index of where each row starts.
+"""Rows of text files, jsonl and json, read by number through an index of where each row starts.
 
 A text value that names a file beside the data file, and none in the working directory, becomes that file's absolute
 path, so that `{"img": "pictures/cat.png"}` means the same wherever the program runs.
@@ -6,18 +6,16 @@ path, so that `{"img": "pictures/cat.png"}` means the same wherever the program 
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
 import os
 import re
-import sys
 import tempfile
 import weakref
+import zlib
 from abc import abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,12 +23,10 @@ from ..core.errors import DataError
 from .source_rows import Row, Rows, kind_of
 
 PATHLIKE = re.compile(r"[^\n\r\0]{0,400}\.[A-Za-z0-9]{1,8}")
-DELIMITERS = {"csv": ",", "tsv": "\t"}
-
-
 MOST_ROW = 1 << 28
 """Bytes of a row in a file of text."""
 PIECE = 1 << 20
+BOM = b"\xef\xbb\xbf"
 MOST_UNPACKED = 200
 """How many times its own size (or a megabyte) a packed file may grow; more is a bomb."""
 
@@ -63,8 +59,10 @@ class Bytes:
             if self.path.exists() and not self.path.is_file():
                 raise DataError(f"{self.path}: the file must be a plain file, but is a device or a pipe")
             try:
-                self._file = unpacked(self.path) if self.path.suffix in (".gz", ".tgz") else self.path.open("rb")
-            except (OSError, EOFError) as cause:
+                self._file = (
+                    unpacked(self.path) if self.path.suffix.lower() in (".gz", ".tgz") else self.path.open("rb")
+                )
+            except (OSError, EOFError, zlib.error) as cause:
                 raise DataError(f"{self.path}: the file cannot be read: {cause}") from cause
             weakref.finalize(self, self._file.close)
         return self._file
@@ -160,8 +158,8 @@ class JsonlRows(FileRows):
         at = size = 0
         number, blank = 1, True
         while piece := file.readline(PIECE):  # never a whole line, which may be endless
+            blank = blank and not piece.removeprefix(BOM if at == size == 0 else b"").strip()
             size += len(piece)
-            blank = blank and piece.isspace()
             if piece.endswith(b"\n"):
                 if not blank:
                     yield at, number
@@ -178,98 +176,6 @@ class JsonlRows(FileRows):
             what = f"{cause.msg} at column {cause.colno}" if isinstance(cause, json.JSONDecodeError) else str(cause)
             raise DataError(f"{self.place(index)}: each line must be one JSON object, but: {what}") from cause
         return located(self.mapping(row, index), self.folder)
-
-
-class TableRows(FileRows):
-    """Rows of a csv or tsv file with a header; every value is a text, quoted as RFC 4180 says."""
-
-    def __init__(self, path: Path, *, name: str, delimiter: str) -> None:
-        super().__init__(path, name=name)
-        self.delimiter = delimiter
-        self.header: tuple[str, ...] = ()
-
-    def columns(self) -> tuple[str, ...]:
-        if not len(self):
-            raise DataError(f"{self.path}: the file has no rows")
-        return self.header
-
-    def scan(self, file: BinaryIO) -> Iterator[tuple[int, int]]:
-        lines = _Lines(file, self.path)
-        records = self._parsed(lines)
-        header = next(records, None)
-        if not header:
-            raise DataError(f"{self.path}: the first line must name the columns, but the file is empty")
-        self.header = self._named(header)
-        start, line = lines.at, lines.number + 1
-        for values in records:
-            if values:
-                self._fits(values, line)
-                yield start, line
-            start, line = lines.at, lines.number + 1
-        yield lines.at, 0
-
-    def _parsed(self, lines: Iterable[str]) -> Iterator[list[str]]:
-        """Records of some lines; the csv module's limit on a field's length is lifted while one is read."""
-        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
-        while True:
-            limit = csv.field_size_limit(sys.maxsize)
-            try:
-                values = next(reader, None)
-            except csv.Error as cause:
-                number = getattr(lines, "number", reader.line_num)
-                hint = 'a value that starts with `"` must end with one, with each `"` inside it doubled'
-                raise DataError(f"{self.path.name} line {number}: {cause}; {hint}") from cause
-            finally:
-                csv.field_size_limit(limit)
-            if values is None:
-                return
-            yield values
-
-    def _named(self, header: list[str]) -> tuple[str, ...]:
-        twice = sorted({name for name in header if header.count(name) > 1})
-        if twice:
-            raise DataError(f"{self.path.name} line 1: column names must differ, but `{twice[0]}` is there twice")
-        return tuple(header)
-
-    def _fits(self, values: list[str], line: int) -> None:
-        if len(values) != len(self.header):
-            raise DataError(
-                f"{self.path.name} line {line}: a row must have {len(self.header)} values as the header has, but has "
-                f"{len(values)}"
-            )
-
-    def __getitem__(self, index: int) -> Row:
-        text = self.text(self.checked(index))
-        values = next(row for row in self._parsed(io.StringIO(text, newline="\n")) if row)
-        return located(dict(zip(self.header, values, strict=True)), self.folder)
-
-
-class _Lines:
-    """Lines of a binary file as text, which knows how many bytes and lines were taken."""
-
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self.file, self.path = file, path
-        self.at = self.number = 0
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self.file.readline(MOST_ROW)
-        if not line:
-            raise StopIteration
-        if len(line) == MOST_ROW:
-            raise DataError(
-                f"{self.path.name} line {self.number + 1}: a line must take at most {MOST_ROW >> 20} megabytes"
-            )
-        self.number += 1
-        start, self.at = self.at, self.at + len(line)
-        try:
-            return line.decode("utf-8" if start else "utf-8-sig")
-        except UnicodeDecodeError as cause:
-            raise DataError(
-                f"{self.path.name} line {self.number}: the text must be UTF-8, but {cause.reason}"
-            ) from cause
 
 
 class JsonRows(Rows):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate, islice
 from typing import Any, ClassVar
 
-from ..core.errors import DataError
+from ..core.errors import ConfigError, DataError
 from ..core.rows import read_path
 
 Row = Mapping[str, Any]
@@ -69,13 +69,48 @@ class Rows(ABC):
             raise DataError(f"{self.name}: the source has no rows")
         return tuple(self[0])
 
-    def values(self, path: str, most: int | None = None) -> Iterator[Any]:
-        """What a column or path holds in the first `most` rows of a finite source, in order; MISSING where absent.
+    def read(self, index: int) -> Row:
+        """Row `index`, where all that keeps it from being read is a DataError.
+
+        Raises:
+            DataError: it cannot be read. ConfigError: neither can any behind it.
+        """
+        try:
+            return self[index]
+        except ConfigError:  # the source as a whole cannot be read: no row to skip
+            raise
+        except (OSError, EOFError, ValueError) as cause:
+            raise DataError(str(cause) or type(cause).__name__) from cause
+
+    def readable(self, most: int | None = None, *, skip: bool = False) -> Iterator[Row]:
+        """The first `most` rows, in order; with `skip` without those that cannot be read.
+
+        Raises:
+            DataError: without `skip`, a row cannot be read.
+        """
+        count = len(self) if self.finite else most
+        assert count is not None, "the rows of a stream are counted by who asks"
+        for index in range(count if most is None else min(most, count)):
+            try:
+                yield self.read(index)
+            except DataError:
+                if not skip:
+                    raise
+
+    def values(self, path: str, most: int | None = None, *, skip: bool = False) -> Iterator[Any]:
+        """What a column or path holds in `readable` rows, in order; MISSING where absent.
 
         A dataset that offers `column(name)` is asked for it, so that rows that are dear to make are not made.
         """
-        for index in range(len(self) if most is None else min(most, len(self))):
-            yield read_path(self[index], path)
+        for row in self.readable(most, skip=skip):
+            yield read_path(row, path)
+
+    def refuse_wrong(self) -> None:  # noqa: B027 - most sources find out when a row is read
+        """Read the first row that the index found to be wrong, if it found one, so that it is told at once.
+
+        Raises:
+            DataError: there is one.
+        """
 
     def checked(self, index: int) -> int:
         """The index itself, if a finite source has such a row."""
@@ -111,12 +146,12 @@ class MapRows(Rows):
         row = self.mapping(self.data[self.checked(index)], index)
         return row if self.convert is None else self.convert(row)
 
-    def values(self, path: str, most: int | None = None) -> Iterator[Any]:
+    def values(self, path: str, most: int | None = None, *, skip: bool = False) -> Iterator[Any]:
         column = getattr(self.data, "column", None)
-        if callable(column) and path in self.columns():
+        if callable(column) and path in next(self.readable(skip=skip), ()):
             yield from islice(column(path), most)
         else:
-            yield from super().values(path, most)
+            yield from super().values(path, most, skip=skip)
 
     def place(self, index: int) -> str:
         return f"rows[{index}]"
@@ -142,6 +177,10 @@ class ChainRows(Rows):
     def __getitem__(self, index: int) -> Row:
         part, within = self._find(self.checked(index))
         return part[within]
+
+    def refuse_wrong(self) -> None:
+        for part in self.parts:
+            part.refuse_wrong()
 
     def place(self, index: int) -> str:
         part, within = self._find(index)

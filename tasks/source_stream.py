@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -11,14 +12,14 @@ from typing import Any
 from ..core.errors import ConfigError, DataError
 from .source_rows import Convert, Row, Rows, kind_of
 
-KEPT = 8192
-"""Rows that stay at hand behind the last one read."""
+KEPT = 1024
+"""Rows that stay at hand behind the last one read: those of two windows."""
 
 
 class StreamRows(Rows):
     """Rows of a re-iterable, by number: row `j` is row `j % n` of pass `j // n`, where `n` is found when a pass ends.
 
-    Reading moves forward; the last 8,192 rows are kept so that the rows of a window may be asked for again, and an
+    Reading moves forward; the last 1,024 rows are kept so that the rows of a window may be asked for again, and an
     older row starts the source afresh. Every worker reads all rows: while the source is read, torch's worker is hidden
     from it, so that it does not keep rows back for other workers.
 
@@ -38,6 +39,7 @@ class StreamRows(Rows):
         self._forget()
 
     def _forget(self, at: int = 0) -> None:
+        self._owner, self._left = os.getpid(), getattr(self, "_iterator", None)
         self._iterator: Iterator[Any] | None = None
         self._at = at
         self._start = at
@@ -76,6 +78,8 @@ class StreamRows(Rows):
     def __getitem__(self, index: int) -> Row:
         if index < 0:
             raise IndexError(f"{self.name}: the row must be at least 0, but is {index}")
+        if self._owner != os.getpid():  # forked: what is open here is open elsewhere too, and neither read nor closed
+            self._forget()
         if index < self._at - len(self._recent):
             self._forget(self._beginning(index))
         while self._at <= index:

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataError
-from .source_files import located
+from .source_files import MOST_UNPACKED, located
 from .source_rows import Convert, Row, Rows
+
+VALUE = 8
+"""Bytes of a value in memory, about."""
 
 
 class PandasRows(Rows):
@@ -78,16 +81,41 @@ class ParquetRows(Rows):
         if self._table is None:
             try:
                 from pyarrow import ArrowException
-                from pyarrow.parquet import read_table
+                from pyarrow.parquet import ParquetFile
             except ImportError as cause:
                 raise DataError(
                     f"{self.path}: reading parquet needs pyarrow, which is not installed: pip install 'omniline[data]'"
                 ) from cause
+            if not self.path.is_file():
+                raise DataError(f"{self.path}: the file must be a plain file, but is a device or a pipe")
             try:
-                self._table = read_table(self.path, partitioning=None)
+                with ParquetFile(self.path) as file:
+                    texts = self._looked_at(file)
+                with ParquetFile(self.path, read_dictionary=texts) as file:  # a text that comes again is held once
+                    self._table = file.read()
             except (ArrowException, OSError) as cause:
-                raise DataError(f"{self.path}: the file must be parquet, but: {cause}") from cause
+                said = str(cause).partition("\n")[0]
+                raise DataError(f"{self.path}: the file must be parquet, but: {said}") from cause
         return self._table
+
+    def _looked_at(self, file: Any) -> list[str]:
+        """The columns of texts and bytes of an open file.
+
+        Raises:
+            DataError: two columns of one name, or it would swell.
+        """
+        names = list(file.schema_arrow.names)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DataError(f"{self.path}: column names must differ, but `{twice[0]}` is there twice")
+        told = file.metadata
+        groups = [told.row_group(number) for number in range(told.num_row_groups)]
+        values = sum(group.column(number).num_values for group in groups for number in range(told.num_columns))
+        most = max(self.path.stat().st_size, 1 << 20) * MOST_UNPACKED
+        if max(values * VALUE, sum(group.total_byte_size for group in groups)) > most:
+            raise DataError(f"{self.path}: the file must hold at most {MOST_UNPACKED} times its size, but holds more")
+        kinds = ("string", "large_string", "binary", "large_binary")
+        return [field.name for field in file.schema_arrow if str(field.type) in kinds]
 
     def __len__(self) -> int:
         return int(self.table().num_rows)

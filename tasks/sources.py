@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..core.errors import DataError
 from ..core.near import nearest
 from .source_chunks import ChunkRows, by_number
-from .source_files import DELIMITERS, JsonlRows, JsonRows, TableRows
+from .source_csv import DELIMITERS, TableRows
+from .source_files import JsonlRows, JsonRows
 from .source_rows import ChainRows, MapRows, Rows, kind_of
 from .source_stream import StreamRows, refuse_spent
 from .source_tables import PandasRows, ParquetRows, PolarsRows, names_of
@@ -122,7 +124,7 @@ def open_remote(address: str, *, name: str) -> Rows:
     Raises:
         DataError: it is of another kind.
     """
-    if not address.lower().endswith(".tar"):
+    if not urlsplit(address.rpartition("::")[2] or address).path.lower().endswith(".tar"):
         raise DataError(
             f"{name}: what lies elsewhere is read from tar shards (.tar) alone, but the source is `{address}`: "
             "fetch it first"

@@ -9,9 +9,8 @@ from typing import Any
 from ..core.catalog import Catalog
 from ..core.parts import working_half
 from ..core.plan import Prompt, SlotPlan, walk
-from ..core.rows import is_list, read_path
+from ..core.rows import is_list
 from .binding import Bound
-from .sources import Rows
 
 MOST_ROWS = 20_000
 """Rows of each task that a tokenizer is trained on."""
@@ -46,7 +45,7 @@ def texts_of(bounds: Sequence[Bound]) -> Iterator[str]:
         if train is None:
             continue
         for path in sorted({slot.path for slot in text_slots(bound)}):
-            for value in train.values(path, MOST_ROWS) if train.finite else _first(train, path):
+            for value in train.values(path, MOST_ROWS, skip=bound.task.on_error == "skip"):
                 yield from _strings(value)
 
 
@@ -54,11 +53,6 @@ def text_slots(bound: Bound) -> list[SlotPlan]:
     """The slots whose values go through the tokenizer."""
     slots = [slot for wording in bound.plan.alternatives for slot in wording.slots]
     return [s for s in slots if "tokenizer" in bound.task.catalog.adapter(s.adapter.name).assets]
-
-
-def _first(rows: Rows, path: str) -> Iterator[Any]:
-    for index in range(MOST_ROWS):
-        yield read_path(rows[index], path)
 
 
 def _strings(value: Any) -> Iterator[str]:

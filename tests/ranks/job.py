@@ -42,6 +42,8 @@ def tasks(kind):
     data = rows(24)
     if kind == "broken":
         data[7] = data[7] | {"img": "none.png"}
+    if kind == "held":  # one rank has rows, and the other none
+        return [ol.Task("text", TEXT, train=data[1:2], valid=data[1:2])]
     made = [
         ol.Task("picture", PICTURE, train=data, on_error="skip"),
         ol.Task("other", OTHER, train=rows(24)),
@@ -95,15 +97,16 @@ def main():
         devices=ranks, strategy=strategy, logger=False,
         callbacks=callbacks, enable_checkpointing="save" in settings, enable_progress_bar=False,
         enable_model_summary=False, accumulate_grad_batches=int(settings.get("accumulate", 1)),
-        limit_val_batches=0, num_nodes=1,
+        limit_val_batches=None if "held" in settings.values() else 0, num_nodes=1,
     )  # fmt: skip
     made = tasks(settings.get("kind", "three"))
     model = ol.Model.build(backbone=SMALL, tasks=made)
-    module = ol.Module(model, made, metric_rows=0)
+    module = ol.Module(model, made, metric_rows=2)
     data = ol.DataModule(made, model=model, batch_tokens=int(settings.get("tokens", 80)))
     trainer.fit(module, datamodule=data, ckpt_path=settings.get("resume"), weights_only=True)
     Path(f"{out}.{trainer.global_rank}").mkdir(parents=True, exist_ok=True)
     saved = {"rows": record.rows, "gradients": record.gradients, "skipped": len(module.ledger.failures)}
+    saved["valid"] = {name: float(value) for name, value in trainer.callback_metrics.items() if "valid" in name}
     torch.save(saved, Path(f"{out}.{trainer.global_rank}") / "seen.pt")
 
 

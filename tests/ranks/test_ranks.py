@@ -67,6 +67,17 @@ def test_three_ranks_with_rows_that_cannot_be_read(tmp_path):
     assert sum(rank["skipped"] for rank in seen) == 1
 
 
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_rank_without_rows_waits_for_nobody(tmp_path, strategy):
+    """Neither at validation, where it has no loss to tell, nor at the end; all ranks know all values."""
+    seen, done = start(tmp_path / "job", strategy, "kind=held", "epochs=2", "accumulate=2", ranks=2)
+    assert len(seen) == 2, done.stderr[-2000:]
+    assert seen[0]["valid"] == seen[1]["valid"] and {"valid/text/cap", "valid/text/cap/exact_match"} <= {
+        *seen[0]["valid"]
+    }
+    assert not any(seen[1]["rows"]) and all(seen[0]["rows"])
+
+
 def test_a_job_goes_on_with_another_number_of_ranks(tmp_path):
     """Two ranks are stopped in the middle of a window; three go on with the rest of it, each row once."""
     keep = tmp_path / "kept"
