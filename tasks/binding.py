@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -137,11 +137,14 @@ def _blamed(plan: Plan, cause: DataError) -> SlotPlan:
 
 
 def _named(plan: Plan, error: DataError) -> SlotPlan | None:
+    """The slot that an error knows, or that its text calls a slot, or whose column it names."""
     text = str(error)
-    for slot in plan.slots:
-        if f"`{slot.name}`" in text or f"`{slot.path}`" in text:
-            return slot
-    return None
+    ways: tuple[Callable[[SlotPlan], bool], ...] = (
+        lambda slot: slot.name == error.slot,
+        lambda slot: f"slot `{slot.name}`" in text,
+        lambda slot: f"`{slot.path}`" in text,
+    )
+    return next((slot for way in ways for slot in plan.slots if way(slot)), None)
 
 
 def _finding(code: str, message: str, plan: Plan, slot: SlotPlan, hint: str | None = None) -> Diagnostic:

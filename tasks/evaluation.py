@@ -83,12 +83,20 @@ def _evaluate(model: Model, bound: Bound, split: Split, most: int | None, settin
     source = bound.rows[split]
     count = len(source) if source.finite else most or 1000
     failures: list[Failure] = []
-    read = (_row(bound, split, index, failures) for index in range(min(count, most or count)))
-    held = [row for row in read if row is not None]
+    read = {index: _row(bound, split, index, failures) for index in range(min(count, most or count))}
+    numbers = [index for index, row in read.items() if row is not None]
+    held = [row for row in read.values() if row is not None]
     training = model.network.training
     model.network.eval()
     try:
-        predictor = Predictor(model, model.reader(bound), mode="valid", on_error=bound.task.on_error, **settings)
+        predictor = Predictor(
+            model,
+            model.reader(bound),
+            mode="valid",
+            on_error=bound.task.on_error,
+            place=lambda number: source.place(numbers[number]),
+            **settings,
+        )
         found = predictor.answers(held)
     except DataError as cause:
         raise note_place(DataError(f"task `{bound.task.name}`, {split} {cause}"), bound.plan) from cause
@@ -107,8 +115,13 @@ def _evaluate(model: Model, bound: Bound, split: Split, most: int | None, settin
         rows=len(outputs),
         outputs=outputs,
         truths=truths,
-        failures=[*failures, *predictor.failures],
+        failures=[*failures, *(_renumbered(one, numbers, split) for one in predictor.failures)],
     )
+
+
+def _renumbered(failure: Failure, numbers: Sequence[int], split: Split) -> Failure:
+    """A failure of the predictor, which counts the rows that it was given, by the row of the data."""
+    return failure._replace(id=RowId(failure.id.task, numbers[failure.id.row]), split=split)
 
 
 def _row(bound: Bound, split: Split, index: int, failures: list[Failure]) -> Mapping[str, Any] | None:

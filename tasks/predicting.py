@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -41,6 +41,7 @@ from .forcing import (
 from .guiding import Negative, is_guided, known_values, negative_of, read_tokens, shadow_examples
 from .ledger import Failure
 from .limits import first_branches, limits_of
+from .nested import both, each, first
 from .searching import make_searches
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 OPEN_LENGTH = 256
 """Most tokens of an open-ended value when neither `max_length` nor `most_tokens` says."""
+WINDOW = 16
+"""Batches whose rows are read at a time, to be sorted by length."""
 
 
 class Predictor:
@@ -63,6 +66,7 @@ class Predictor:
         batch_rows: most rows of a batch.
         mode: "valid" corrupts sources as validation does (`mask_ratio`), by row.
         on_error: "skip" answers None for a row that cannot be read and lists it in `failures`.
+        place: what errors call a row, by its number.
         negative: what guidance leads away from: a text for the first TEXT slot of the source, or columns' values; by
             default no source at all.
         prefix_cache: megabytes of prompts, as they were read, that the model keeps for prompts that begin alike; with 0
@@ -82,6 +86,7 @@ class Predictor:
         batch_rows: int = 64,
         mode: Mode = "predict",
         on_error: str = "raise",
+        place: Callable[[int], str] = "row {}".format,
         negative: Negative = None,
         prefix_cache: float = KEPT,
         **settings: Any,
@@ -92,7 +97,7 @@ class Predictor:
         self.most_tokens = most_tokens
         self.batch_tokens, self.batch_rows = batch_tokens, batch_rows
         self.decoder, self.settings = decoder, settings
-        self.mode, self.on_error = mode, on_error
+        self.mode, self.on_error, self.place = mode, on_error, place
         self.negative = negative
         self.prefixes = sized(model.prefixes, prefix_cache)
         self.failures: list[Failure] = []
@@ -114,27 +119,40 @@ class Predictor:
         Raises:
             DataError: a row cannot be read, and rows are not skipped.
         """
+        self.watch = watch
+        out: list[Output | None] = [None] * len(rows)
+        for examples in self._windows(rows):
+            with torch.inference_mode():
+                for numbers in self._batches(examples):
+                    chosen = [examples[n] for n in numbers]
+                    made = self._match(chosen) if self.wording.arrow == "<->" else self._generate(chosen, rows, numbers)
+                    for number, output in zip(numbers, made, strict=True):
+                        out[number] = output
+        return out
+
+    def _windows(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[int, Example]]:
+        """The rows as examples, as many at a time as fill `WINDOW` batches, so that memory does not grow with rows."""
         examples: dict[int, Example] = {}
-        self.given, self.watch = {}, watch
+        self.given = {}
+        tokens = 0
         for number, row in enumerate(rows):
             try:
                 given = {} if self.wording.arrow == "<->" else self._given(row)
                 example = self._example(row, number)
                 if self.framing is not None and self.wording.arrow == "->":
                     example = opened(example, self.lead, given, key=self.program.first, reader=self.reader)
-                examples[number], self.given[number] = example, given
             except DataError as cause:
                 if self.on_error != "skip":
-                    raise note_place(DataError(f"row {number}: {cause}"), self.reader.plan) from cause
-                self.failures.append(Failure.of(RowId(self.reader.task, number), f"row {number}", cause, "predict"))
-        out: list[Output | None] = [None] * len(rows)
-        with torch.inference_mode():
-            for numbers in self._batches(examples):
-                chosen = [examples[n] for n in numbers]
-                made = self._match(chosen) if self.wording.arrow == "<->" else self._generate(chosen, rows, numbers)
-                for number, output in zip(numbers, made, strict=True):
-                    out[number] = output
-        return out
+                    raise note_place(DataError(f"{self.place(number)}: {cause}"), self.reader.plan) from cause
+                self.failures.append(Failure.of(RowId(self.reader.task, number), self.place(number), cause, "predict"))
+                continue
+            examples[number], self.given[number] = example, given
+            tokens += example.rows()
+            if tokens >= WINDOW * self.batch_tokens or len(examples) >= WINDOW * self.batch_rows:
+                yield examples
+                examples, self.given, tokens = {}, {}, 0
+        if examples:
+            yield examples
 
     def _example(self, row: Mapping[str, Any], number: int) -> Example:
         id = RowId(self.reader.task, number)
@@ -227,9 +245,9 @@ class Predictor:
         for index, answer in answers.items():
             slot = self.slots[index].slot
             values[slot.name] = self._decoded(answer, self.slots[index], row, answers)
-            scores[slot.name] = _each(answer, lambda a: a.confidence)
+            scores[slot.name] = each(answer, lambda a: a.confidence)
             if slot.depth and self._bare(slot):
-                values[slot.name], scores[slot.name] = _first(values[slot.name]), _first(scores[slot.name])
+                values[slot.name], scores[slot.name] = first(values[slot.name]), first(scores[slot.name])
         for slot in self.wording.slots:
             if slot.given:
                 values.setdefault(slot.name, read_path(row, slot.path))
@@ -253,13 +271,13 @@ class Predictor:
         if continues(reader.codec):
             return continued(answer, read_path(row, reader.slot.path), reader, self._depth(reader), raw)
         if not getattr(reader.codec, "follows", False):
-            return _each(answer, raw)
+            return each(answer, raw)
 
         def made(index: int) -> Any:
             return self._decoded(answers[index], self.slots[index], row, answers) if index in answers else None
 
         leads = leaders_of(answer, leads_of(reader, row, self.reader, made=made))
-        return _both(answer, leads, lambda one, lead: raw(one, leader=lead))
+        return both(answer, leads, lambda one, lead: raw(one, leader=lead))
 
     def _bare(self, slot: SlotPlan) -> bool:
         groups = [s for s in walk(self.wording.target) if isinstance(s, Repeat) and slot.index in uses(s.steps)]
@@ -330,19 +348,3 @@ class Predictor:
                 limit = total - answer_room(total, self.most_tokens)
                 given[reader.slot.index] = opening(row, reader, depth=self._depth(reader), limit=limit)
         return given
-
-
-def _each(answer: Any, change: Any) -> Any:
-    """The same nesting with every answer changed."""
-    return [_each(item, change) for item in answer] if isinstance(answer, list) else change(answer)
-
-
-def _both(answer: Any, beside: Any, change: Any) -> Any:
-    """The same nesting with every answer changed, each with what stands at its place in `beside`."""
-    if isinstance(answer, list):
-        return [_both(a, b, change) for a, b in zip(answer, beside, strict=True)]
-    return change(answer, beside)
-
-
-def _first(values: Any) -> Any:
-    return values[0] if values else None

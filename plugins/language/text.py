@@ -219,8 +219,8 @@ def _not_text(raw: Any) -> str:
     fix = ""
     if isinstance(raw, bytes | bytearray):
         fix = '; decode it, raw.decode("utf-8")'
-    elif isinstance(raw, int | float | np.number):
-        fix = f"; convert the column to text, str({raw})"
+    elif isinstance(raw, int | float | np.number) or hasattr(raw, "isoformat"):
+        fix = f"; convert the column to text, str({raw!r:.40})"
     elif isinstance(raw, list | tuple):
         fix = '; join it, " ".join(...), or put the slot into a group, ( [TEXT:name] )*'
     return f"text must be a string, but is {type(raw).__name__} {shown}{fix}"

@@ -21,17 +21,18 @@ class MotionError:
 
     `place` is the mean distance of joints, `velocity` that of the joints' velocities a second, `length` the difference
     of the lengths over the true one, and `skate` how much faster feet that stand slide than in the true motion, in body
-    heights a second. Frames are compared in time as far as both motions last.
+    heights a second. Frames are compared in time as far as both motions last. Where no skeleton is known there is
+    `turn` in place of what needs one: the mean angle between the joints' rotations, in degrees.
     """
 
     def __init__(self) -> None:
-        self.found: dict[str, list[float]] = {"place": [], "velocity": [], "length": [], "skate": []}
+        self.found: dict[str, list[float]] = {"place": [], "velocity": [], "length": [], "skate": [], "turn": []}
 
     def update(self, predicted: Sequence[Any], truth: Sequence[Any]) -> None:
         """Add rows: motions as MOTION reads them, the true ones with any number of frames a second.
 
         Raises:
-            ValueError: they are as many, or a pair has other joints or no skeleton.
+            ValueError: they are not as many, or a pair has other joints.
         """
         if len(predicted) != len(truth):
             raise ValueError(f"`motion` must get one true value for each, but got {len(predicted)} and {len(truth)}")
@@ -44,10 +45,13 @@ class MotionError:
 
     def _add(self, guess: Motion, true: Motion) -> None:
         frames = min(len(guess), len(true))
+        self.found["length"].append(abs(len(guess) - len(true)) / len(true))
+        if guess.skeleton is None:
+            self.found["turn"].append(angle(guess.rotations[:frames], true.rotations[:frames]))
+            return
         height = true.skeleton.height if true.skeleton is not None else 1.0
         ours, theirs = (m.taken(slice(0, frames)).places() / height for m in (guess, true))
         self.found["place"].append(_distance(ours, theirs))
-        self.found["length"].append(abs(len(guess) - len(true)) / len(true))
         if frames > 1:
             fast, real = (np.diff(p, axis=0) * guess.fps for p in (ours, theirs))
             self.found["velocity"].append(_distance(fast, real))
@@ -59,7 +63,7 @@ class MotionError:
         Raises:
             ValueError: there are no rows.
         """
-        if not self.found["place"]:
+        if not self.found["length"]:
             raise ValueError("`motion` has no rows to judge")
         return {name: float(np.mean(values)) for name, values in self.found.items() if values}
 
@@ -74,6 +78,16 @@ def _reordered(true: Motion, guess: Motion) -> Motion:
         return true
     order = guess.skeleton.order_of(true.skeleton.names)
     return true if order is None else replace(true, rotations=true.rotations[:, order], skeleton=guess.skeleton)
+
+
+def angle(first: Floats, second: Floats) -> float:
+    """The mean angle between rotations [..., 3, 3], in degrees.
+
+    >>> angle(np.eye(3)[None], np.diag([-1.0, -1.0, 1.0])[None])
+    180.0
+    """
+    cosines = ((first * second).sum((-2, -1)) - 1) / 2
+    return float(np.rad2deg(np.arccos(np.clip(cosines, -1, 1))).mean())
 
 
 def _distance(first: Floats, second: Floats) -> float:

@@ -53,7 +53,7 @@ class MeanAveragePrecision:
             )
 
     def compute(self) -> dict[str, float]:
-        """The mean over overlaps, and as `50` at an overlap of 0.5.
+        """The mean over overlaps, and as `50` at an overlap of 0.5; where no row has a box, 1 if none was found.
 
         >>> metric = MeanAveragePrecision()
         >>> boxes = [(0, 0, 2, 2), (5, 5, 9, 9)]
@@ -65,6 +65,9 @@ class MeanAveragePrecision:
             ConfigError: pycocotools is missing; it comes with `pip install omniline[metrics]`.
         """
         check_any("map", self.rows)
+        if not any(row[1] for row in self.rows):
+            found_none = float(not any(row[0] for row in self.rows))
+            return {"": found_none, "50": found_none}
         measure = _measure()
         known = sorted({str(name) for row in self.rows for name in (*row[3], *row[4])})
         number = {name: i for i, name in enumerate(known)}

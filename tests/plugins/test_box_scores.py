@@ -67,3 +67,10 @@ def test_the_absence_of_an_optional_box_is_an_answer():
     found = bound("[TEXT:q] -> ( [BOX:box] ){0,1}", rows, metrics=["iou_accuracy"])
     outputs = [Output({"box": box}, {"box": None}) for box in (A, None, B)]
     assert judge(found, rows, outputs)[0]["box/iou_accuracy"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("found", "share"), [([], 1.0), ([A], 0.0)])
+def test_where_there_are_no_boxes_none_is_right(found, share):
+    metric = MeanAveragePrecision()
+    metric.update([found, []], [[], []])
+    assert metric.compute() == {"": share, "50": share}

@@ -338,3 +338,10 @@ def test_the_metric():
     assert judged(true, {"rotations": true.rotations, "root": true.root, "fps": 30})["place"] < 1e-6
     with pytest.raises(ValueError, match="must have the true one's joints, 3, but has 22"):
         judged(true, BVH)
+
+
+def test_without_a_skeleton_angles_are_judged():
+    rest = np.tile(np.eye(3), (4, 3, 1, 1))
+    metric = MotionError()
+    metric.update([{"rotations": rest @ np.diag([-1.0, -1.0, 1.0])}], [{"rotations": rest}])
+    assert metric.compute() == {"length": 0.0, "turn": 180.0}

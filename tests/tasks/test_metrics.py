@@ -9,8 +9,9 @@ from torchvision.tv_tensors import BoundingBoxes
 import omniline as ol
 from omniline.core.errors import ConfigError, PluginError
 from omniline.core.outputs import Output
+from omniline.tasks import predicting
 from omniline.tasks.binding import bind
-from omniline.tasks.evaluation import judge
+from omniline.tasks.evaluation import evaluate, judge
 
 SMALL = "ofa-tiny,width=32,ffn=32,encoder_layers=1,decoder_layers=1"
 PICTURE = Image.new("RGB", (64, 48))
@@ -110,3 +111,49 @@ def test_the_right_answer_is_right_however_the_row_spells_it(slot, true, answer)
     found = judged(f"[TEXT:q] -> {slot}", [{"q": "x", "a": true}], [{"a": answer}])
     for name, share in found.items():
         assert share == (0 if "wer" in name else 1), name
+
+
+def test_rows_that_cannot_be_read_are_named_by_their_file(tmp_path):
+    lines = ['{"img": "gone.png", "a": "yes"}', "{broken", '{"img": "there.png", "a": "no"}', '{"a": "no"}']
+    (tmp_path / "rows.jsonl").write_text("\n".join([lines[2], *lines]))
+    PICTURE.save(tmp_path / "there.png")
+    task = ol.Task(
+        "t", "[IMAGE:img,size=32] -> [TEXT:a,closed_set=yes|no]", valid=str(tmp_path / "rows.jsonl"), on_error="skip"
+    )
+    model = ol.Model.build(tasks=task, backbone=SMALL)
+    (found,) = evaluate(model, task)
+    assert found.rows == 2
+    assert sorted((one.place, one.id.row, one.split, one.slot) for one in found.failures) == [
+        ("rows.jsonl line 2", 1, "valid", "img"),
+        ("rows.jsonl line 3", 2, "valid", ""),
+        ("rows.jsonl line 5", 4, "valid", "img"),
+    ]
+
+
+def test_the_slot_that_an_error_names_is_marked():
+    rows = [{"wav": (np.sin(np.arange(8000)), 16_000), "t": "x"}]
+    line = "[AUDIO:t2,column=wav] say [TEXT:t] -> [AUDIO:wav,max_seconds=0.2]"
+    with pytest.raises(ol.InstructionError) as caught:
+        ol.Model.build(tasks=ol.Task("t", line, train=rows), backbone=SMALL)
+    (finding,) = caught.value.diagnostics
+    assert line[finding.span.start : finding.span.end] == "[AUDIO:wav,max_seconds=0.2]"
+
+
+def test_many_rows_are_read_a_few_batches_at_a_time(monkeypatch):
+    rows = [{"q": "x" * (i % 5), "a": "yes"} for i in range(70)]
+    task = ol.Task("t", LINE, train=rows)
+    model = ol.Model.build(tasks=task, backbone=SMALL)
+    plain = model.predict(LINE, rows)
+    monkeypatch.setattr(predicting, "WINDOW", 2)
+    held = []
+    original = predicting.Predictor._batches
+
+    def batches(self, examples):
+        held.append(len(examples))
+        return original(self, examples)
+
+    monkeypatch.setattr(predicting.Predictor, "_batches", batches)
+    again = model.predict(LINE, rows, batch_rows=5)
+    assert held == [10] * 7
+    assert [one.a for one in again] == [one.a for one in plain]
+    assert [one.scores["a"] for one in again] == pytest.approx([one.scores["a"] for one in plain])
