@@ -144,6 +144,11 @@ def _written(stem: Path, value: Any, save: Callable[[Any, Path], Path], depth: i
     return [path for part in parts for path in part]
 
 
+def write_value(value: Any, stem: Path) -> Path:
+    """Write one value in the format that its type has."""
+    return _write(stem, value)[0]
+
+
 def _write(stem: Path, value: Any) -> list[Path]:
     """Write a value whose codec has no format; those of a group that JSON has no form for one by one."""
     if isinstance(value, str):

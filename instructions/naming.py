@@ -29,6 +29,7 @@ def name_all(drafts: Sequence[Draft], findings: Findings) -> Names:
     columns = _columns(drafts, findings)
     paths = tuple(columns.get(name) or _column(draft) or name for name, draft in zip(names, drafts, strict=True))
     syncs = tuple(_sync(draft, drafts, names, findings) for draft in drafts)
+    _no_circle(drafts, names, syncs, findings)
     return Names(names, paths, syncs)
 
 
@@ -145,3 +146,30 @@ def _sync(draft: Draft, drafts: Sequence[Draft], names: tuple[str, ...], finding
             "OL211", f"`sync={wanted}` names a {drafts[found].slot.type} slot, which has no duration", span, help=help
         )
     return found
+
+
+def _no_circle(
+    drafts: Sequence[Draft], names: tuple[str, ...], syncs: tuple[int | None, ...], findings: Findings
+) -> None:
+    """Slots that are in step with each other say nowhere which seconds are read."""
+    told: set[int] = set()
+    for start in range(len(syncs)):
+        walked: list[int] = []
+        at: int | None = start
+        while at is not None and at not in walked:
+            walked.append(at)
+            at = syncs[at]
+        if at != start or told.intersection(walked):
+            continue
+        told.update(walked)
+        spans = [drafts[index].universal.span("sync", drafts[index].slot) for index in sorted(walked)]
+        findings.error(
+            "OL211",
+            f"the slots {', '.join(f'`{names[index]}`' for index in sorted(walked))} are in step with each other, but "
+            "one must lead",
+            spans[-1],
+            labels=[
+                Label(span, "leads the next" if n < len(spans) - 1 else "leads back") for n, span in enumerate(spans)
+            ],
+            help="leave one `sync` out",
+        )

@@ -68,6 +68,8 @@ def forced(row: Mapping[str, Any], reader: SlotReader, *, depth: int, whole: Rea
     leads = leads_of(reader, row, whole, made=lambda index: None) if reader.follows >= 0 else []
     try:
         return _forced(value, reader, depth, leads)
+    except DataError:
+        raise
     except UNREADABLE as cause:
         raise reader.blame(cause) from cause
 
@@ -81,7 +83,7 @@ def _forced(value: Any, reader: SlotReader, depth: int, leads: Sequence[Any]) ->
         ]
     leader = leads[-1] if leads else None
     reading = Reading(side="target", mode="predict", limit=reader.slot.limit, leader=leader)
-    encoded = reader.codec.encode(value, reading)
+    encoded = reader.codec.encode(reader.checked(value), reading)
     return replace(encoded, labels={})
 
 

@@ -18,7 +18,7 @@ from ..core.generation_program import Decode, Forced, Given, Program, make_progr
 from ..core.leading import leaders_of
 from ..core.model import pool
 from ..core.networks import Cache
-from ..core.outputs import Output, Writer
+from ..core.outputs import Output
 from ..core.packing import pack
 from ..core.plan import Repeat, SlotPlan, uses, walk
 from ..core.port import Port
@@ -26,6 +26,7 @@ from ..core.prefixes import KEPT, prefill, sized
 from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
 from .binding import note_place
+from .comparing import truth_of
 from .constraining import inventory_for
 from .following import drawers_of, leads_of
 from .forcing import (
@@ -43,6 +44,7 @@ from .ledger import Failure
 from .limits import first_branches, limits_of
 from .nested import both, each, first
 from .searching import make_searches
+from .writing import writers_of
 
 if TYPE_CHECKING:
     from .model import Model
@@ -237,11 +239,6 @@ class Predictor:
     def _output(self, answers: Answers, row: Mapping[str, Any]) -> Output:
         values: dict[str, Any] = {}
         scores: dict[str, Any] = {}
-        writers = {
-            s.slot.name: Writer(s.codec.save, self._depth(s))
-            for s in self.slots
-            if hasattr(s.codec, "save") and s.slot.side == "target"
-        }
         for index, answer in answers.items():
             slot = self.slots[index].slot
             values[slot.name] = self._decoded(answer, self.slots[index], row, answers)
@@ -250,9 +247,10 @@ class Predictor:
                 values[slot.name], scores[slot.name] = first(values[slot.name]), first(scores[slot.name])
         for slot in self.wording.slots:
             if slot.given:
-                values.setdefault(slot.name, read_path(row, slot.path))
+                values.setdefault(slot.name, truth_of(row, slot))
         found = {n: v for n, v in values.items() if not is_absent(v) or n in scores}
-        return Output(found, scores, writers=writers, drawers=drawers_of(answers, row, self.reader, values))
+        drawers = drawers_of(answers, row, self.reader, values)
+        return Output(found, scores, writers=writers_of(self.slots, self._depth), drawers=drawers)
 
     def _decoded(self, answer: Any, reader: SlotReader, row: Mapping[str, Any], answers: Answers) -> Any:
         """The raw values of an answer, nested as it is; `answers` are those of all slots.

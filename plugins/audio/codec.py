@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -121,6 +122,11 @@ class AudioCodec:
         Override it for a neural vocoder: frames are natural logarithms of mel magnitudes as `self.spectrum` says.
         """
         return griffin_lim(mel, self.spectrum, rounds=ROUNDS)
+
+    def returned(self, raw: Any) -> Audio:
+        """A sound of the data as it comes back: what is read of it, at the slot's rate."""
+        heard = replace(self.excerpt, silent="keep")
+        return Audio(heard.read(open_sound(raw, rate=self.rate), Reading(mode="predict")), self.rate)
 
     def save(self, value: Audio, stem: Path) -> Path:
         """Write a sound as `stem`.wav."""

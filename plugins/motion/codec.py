@@ -107,6 +107,10 @@ class MotionCodec:
         features = predicted["values"].float().cpu().numpy()
         return of_features(features, skeleton=self.skeleton, fps=self.rate)
 
+    def returned(self, raw: Any) -> Motion:
+        """A motion of the data as it comes back, whatever spelling of it a row holds."""
+        return self._read_whole(raw)
+
     def save(self, value: Motion, stem: Path) -> Path:
         """Write a .bvh, or an .npz where no skeleton is known."""
         return value.save(stem.with_name(stem.name + (".npz" if value.skeleton is None else ".bvh")))

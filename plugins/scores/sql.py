@@ -26,6 +26,8 @@ READS = {
 MOST_ROWS = 10_000
 STEPS = 10_000
 """Instructions of SQLite's machine between two looks at the clock."""
+LARGEST = 1 << 26
+"""Bytes of the largest value that a query may make."""
 DIGITS = 6
 PATHS = ("database", "db_path", "path")
 HEADED = (("table_head", "table_content"), ("header", "rows"), ("columns", "rows"), ("columns", "data"))
@@ -79,6 +81,7 @@ def run_query(opened: sqlite3.Connection, query: str, *, seconds: float) -> Resu
     [(2,)]
     """
     deadline = time.monotonic() + seconds
+    opened.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
     opened.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in READS else sqlite3.SQLITE_DENY)
     opened.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
     try:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from ...core.codec import Encoded, Reading
 from ...core.layers import Linear
+from ...core.opening.pictures import open_picture
 from ...core.port import Head, Port
 from ...core.view import View
 from .codes_loading import load_tokenizer
@@ -77,6 +78,10 @@ class ImageCodesCodec:
     def decode(self, predicted: Mapping[str, Tensor]) -> Image.Image:
         """An RGB picture of `pixels` uint8 [1, size, size, 3], as `ImageCodesPort.render` makes them."""
         return Image.fromarray(predicted["pixels"][0].cpu().numpy())
+
+    def returned(self, raw: Any) -> Image.Image:
+        """A picture of the data, upright and in RGB."""
+        return open_picture(raw)
 
 
 def encoded(frames: Any, factor: int, reading: Reading, times: Any = (0.0,)) -> Encoded:

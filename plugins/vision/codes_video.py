@@ -80,6 +80,15 @@ class VideoCodesCodec:
         """A clip of `pixels` uint8 [frames, size, size, 3], as `ImageCodesPort.render` makes them."""
         return VideoClip(predicted["pixels"].cpu().numpy(), self.fps)
 
+    def returned(self, raw: Any) -> VideoClip:
+        """A clip of the data as it comes back from a tokenizer that loses nothing."""
+        read = Reading(side="source", mode="predict")
+        with open_clip(raw, rate=self.rate) as clip:
+            _, times = self._times(clip)
+            size, made = self.framing.decoded(clip.footage, read), self.framing.made(clip.footage)
+            shown = held(clip.footage.frames(times, size, self.framing.resize), times)
+        return VideoClip(self.framing.framed(shown, made, read), self.fps)
+
     def save(self, value: VideoClip, stem: Path) -> Path:
         """Write it as .mp4, or as .gif where PyAV is not installed."""
         return value.save(stem.with_name(stem.name + (".mp4" if find_spec("av") else ".gif")))

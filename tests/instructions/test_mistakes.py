@@ -155,6 +155,8 @@ MISTAKES = [
     ("[VIDEO:clip] [TEXT:s,sync=«clip»] -> [TEXT:b]", "OL211", "timed"),
     ("[TEXT:t] [AUDIO:s,sync=«t»] -> [TEXT:b]", "OL211", "no other timed slot"),
     ("[VIDEO:clip] -> [AUDIO:s,sync=«clip»]", "OL211", "no other timed slot"),
+    ("[VIDEO:v,sync=s] [AUDIO:s,sync=«v»] -> [TEXT:b]", "OL211", "leave one `sync` out"),
+    ("[VIDEO:v,sync=s] [AUDIO:s,sync=t] [AUDIO:t,sync=«v»] -> [TEXT:b]", "OL211", "leave one `sync` out"),
     ("[TEXT:a] -> [TEXT:b,«samples»=4]", "OL212", "reward=equal"),
     ("[TEXT:a] -> [TEXT:b,loss=«gspo»]", "OL212", "reward=equal"),
     ("[TEXT:a] -> [TEXT:b,reward=equal,loss=«cross_entropy»]", "OL212", "drop `reward=`"),

@@ -64,6 +64,11 @@ def test_a_query_without_end_is_stopped():
     assert execution([(endless, "SELECT 1")], seconds=0.05) == {"": 0.0, "runs": 0.0}
 
 
+def test_a_query_makes_no_endless_values():
+    for large in ("SELECT zeroblob(900000000)", "SELECT hex(randomblob(60000000))"):
+        assert execution([(large, "SELECT 1")]) == {"": 0.0, "runs": 0.0}
+
+
 @pytest.mark.parametrize(
     "raw",
     [
