@@ -23,7 +23,7 @@ from .ledger import Failure
 from .lengths import Lengths
 from .mixture import Mixture, mixture_of
 from .model import Model
-from .restoring import changed
+from .restoring import changed, print_of, recorded, taken_up
 from .stream import Stream
 from .task import Split, Task
 from .workers import start_context
@@ -78,6 +78,7 @@ class DataModule(L.LightningDataModule):
         self.valid_rows = valid_rows
         self.position = Position()
         self._stream: Stream | None = None
+        self._prints: dict[str, str] = {}
         self._waited = 0.0
 
     def take_waited(self) -> float:
@@ -172,27 +173,10 @@ class DataModule(L.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """The position of the next batch and what the stream is a function of, as plain values."""
-        at = self.position
-        return {
-            "window": at.window,
-            "step": at.step,
-            "began": at.began,
-            "drawn": list(at.drawn),
-            "cut": [list(pair) for pair in at.cut],
-            "seed": self.seed,
-            "made": self._made(),
-        }
-
-    def _made(self) -> dict[str, Any]:
-        """What the stream is a function of besides its seed."""
-        return {
-            "batch_tokens": self.batch_tokens,
-            "batch_rows": self.batch_rows,
-            "padded": self.padded,
-            "ranks": self._trainer_value("world_size", 1),
-            "accumulate_grad_batches": self._trainer_value("accumulate_grad_batches", 1),
-            "rows": {name: bound.size("train") for name, bound in self.stream.tasks.items()},
-        }
+        if not self._prints:
+            self._prints = {name: print_of(bound.rows["train"]) for name, bound in self.stream.tasks.items()}
+        steps = self._trainer_value("global_step", 0)
+        return recorded(self.stream, self.position, steps=steps, prints=self._prints)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the recorded position.
@@ -206,16 +190,9 @@ class DataModule(L.LightningDataModule):
             raise ConfigError(
                 f"the checkpoint's stream has seed {state_dict['seed']}, but this run has {self.seed}: pass the same"
             )
-        for what in changed(state_dict["made"], self._made()):
+        for what in changed(state_dict["made"], self.state_dict()["made"]):
             rank_zero_warn(f"this run does not go on exactly as it was: {what}")
-        at = Position(
-            int(state_dict["window"]),
-            int(state_dict["step"]),
-            int(state_dict["began"]),
-            tuple(float(count) for count in state_dict["drawn"]),
-            tuple((int(ranks), int(steps)) for ranks, steps in state_dict["cut"]),
-        )
-        self.position = at.with_ranks(int(state_dict["made"]["ranks"]), self._trainer_value("world_size", 1))
+        self.position = taken_up(state_dict, self.stream)
 
 
 class Loader:

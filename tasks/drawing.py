@@ -15,6 +15,16 @@ from .shares import Shares, rounds
 WINDOW = 512
 
 
+class Filled(NamedTuple):
+    """How a window is filled into batches: for how many ranks, to what budget; and the steps that were taken so."""
+
+    ranks: int
+    tokens: int
+    rows: int | None
+    padded: bool
+    steps: int = 0
+
+
 class Position(NamedTuple):
     """Where the stream stands: the next batch is number `step` of window `window`.
 
@@ -23,25 +33,27 @@ class Position(NamedTuple):
     Attributes:
         began: batches of this rank before the window.
         drawn: rows that each task, in the order of their names, should have drawn before the window; fractions are
-            owed. Empty for constant shares.
-        cut: for a window that was begun with other numbers of ranks: each number and the steps taken with it.
+            owed. Empty for shares that never changed.
+        cut: for a window that was begun in other batches, by ranks or budget: how, and how far.
+        until: for a window that was begun with another mixture: rows that each task should have drawn after it.
     """
 
     window: int = 0
     step: int = 0
     began: int = 0
     drawn: tuple[float, ...] = ()
-    cut: tuple[tuple[int, int], ...] = ()
+    cut: tuple[Filled, ...] = ()
+    until: tuple[float, ...] = ()
 
-    def with_ranks(self, before: int, now: int) -> Position:
-        """The same place for another number of ranks: the rest of its window is dealt anew.
+    def refilled(self, before: Filled, now: Filled) -> Position:
+        """The same place for other batches: the rest of its window is dealt anew.
 
-        >>> Position(3, 5).with_ranks(2, 3)
-        Position(window=3, step=0, began=0, drawn=(), cut=((2, 5),))
+        >>> Position(3, 5).refilled(Filled(2, 99, None, False), Filled(3, 99, None, False)).cut
+        (Filled(ranks=2, tokens=99, rows=None, padded=False, steps=5),)
         """
         if before == now or not self.step:
             return self
-        return self._replace(step=0, cut=(*self.cut, (before, self.step)))
+        return self._replace(step=0, cut=(*self.cut, before._replace(steps=self.step)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +88,7 @@ class Draws:
             name: [self._row(name, draw) for draw in range(round_half(first), round_half(last))]
             for name, first, last in zip(self.names, before, after, strict=True)
         }
-        if not self.rounds:
+        if not self.rounds or at.until:
             return [[id] for ids in drawn.values() for id in ids]
         each = rounds(self.shares.at(at.began // self.accumulate))
         queues = {name: iter(drawn[name]) for name in each}
@@ -91,14 +103,14 @@ class Draws:
             each = rounds(shares)
             count = max(1, round(self.window / sum(each.values())))
             added = [float(count * each.get(name, 0)) for name in self.names]
-        if self.shares.constant:
+        if self.shares.constant and not at.drawn:
             return tuple(at.window * n for n in added), tuple((at.window + 1) * n for n in added)
         before = at.drawn or (0.0,) * len(added)
-        return before, tuple(b + n for b, n in zip(before, added, strict=True))
+        return before, at.until or tuple(b + n for b, n in zip(before, added, strict=True))
 
     def following(self, at: Position, steps: int) -> Position:
         """The position after a window of so many batches of this rank."""
-        if self.shares.constant:
+        if self.shares.constant and not at.drawn:
             return Position(at.window + 1)
         return Position(at.window + 1, 0, at.began + steps, self.ends(at)[1])
 

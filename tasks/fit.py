@@ -22,6 +22,7 @@ from .mixture import Mixture, mixture_of
 from .model import Model
 from .module import Module
 from .progress import Progress
+from .saving import unreadable, with_whole_files
 from .task import Task
 from .trainer_settings import suited
 
@@ -84,6 +85,8 @@ def fit(
         raise ConfigError("backbone= and tokenizer= belong to a new model: leave them out, or leave out model=")
     if trainer is not None and trainer_settings:
         raise ConfigError(f"with your own trainer, `{next(iter(trainer_settings))}` must be set on it, not here")
+    if resume is not None and (why := unreadable(resume)):
+        raise ConfigError(why)
     own = trainer is None
     if trainer is None:
         with _quiet(own):
@@ -132,6 +135,7 @@ def _trainer(settings: dict[str, Any]) -> L.Trainer:
             hint = f"; did you mean `{near}`?" if near else ""
             raise ConfigError(f"`{name}` is neither a setting of fit nor of Lightning's Trainer{hint}")
     settings = suited(settings, Path(settings.get("default_root_dir") or "."))
+    settings = with_whole_files(settings)
     defaults: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
     given = settings.pop("callbacks", None) or []
     callbacks = list(given) if isinstance(given, list | tuple) else [given]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections import Counter
@@ -17,6 +18,9 @@ JUDGED_FROM = 100
 """Rows that a share of unreadable ones is judged from."""
 
 
+Key = tuple[str, str, int]
+
+
 class Failure(NamedTuple):
     """A row that could not be read: which, where it lies (file and line, shard and member), slot, column, and why."""
 
@@ -26,6 +30,11 @@ class Failure(NamedTuple):
     slot: str = ""
     column: str = ""
     split: str = "train"
+
+    @property
+    def key(self) -> Key:
+        """What makes it the same row."""
+        return (self.id.task, self.split, self.id.row)
 
     @classmethod
     def of(cls, id: RowId, place: str, cause: DataError, split: str = "train") -> Failure:
@@ -56,6 +65,8 @@ class Ledger:
         seen: rows of each task that were read or failed, in training.
         bad: those that failed.
         running: bad rows of each task since the last good one.
+
+    A file that is there already is gone on with: what it lists is not listed again.
     """
 
     limits: Mapping[str, float | int] = field(default_factory=dict)
@@ -64,21 +75,36 @@ class Ledger:
     seen: Counter[str] = field(default_factory=Counter)
     bad: Counter[str] = field(default_factory=Counter)
     running: Counter[str] = field(default_factory=Counter)
-    _known: set[tuple[str, str, int]] = field(default_factory=set)
+    _known: set[Key] = field(default_factory=set)
+    _listed: set[Key] | None = None
 
     def note(self, failures: Sequence[Failure]) -> None:
         """List rows that failed; one that failed before is not listed again."""
         fresh = []
         for failure in failures:
-            key = (failure.id.task, failure.split, failure.id.row)
-            if key not in self._known:
-                self._known.add(key)
+            if failure.key not in self._known:
+                self._known.add(failure.key)
                 fresh.append(failure)
         self.failures += fresh
         if fresh and self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(failure.as_dict(), ensure_ascii=False) + "\n" for failure in fresh)
+            self._write(self.path, fresh)
+
+    def _write(self, path: Path, fresh: Sequence[Failure]) -> None:
+        if self._listed is None:
+            self._listed = listed(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            for failure in fresh:
+                if failure.key not in self._listed:
+                    file.write(json.dumps(failure.as_dict(), ensure_ascii=False) + "\n")
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """What `max_bad` is judged by, as plain values for a checkpoint."""
+        return {"seen": dict(self.seen), "bad": dict(self.bad), "running": dict(self.running)}
+
+    def take_up(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """Go on from the counts of a checkpoint."""
+        self.seen, self.bad, self.running = (Counter(counts.get(name, {})) for name in ("seen", "bad", "running"))
 
     def count(self, good: Mapping[str, int], bad: Mapping[str, int]) -> None:
         """Count the rows of one step, over all ranks.
@@ -112,6 +138,22 @@ class Ledger:
     def summary(self) -> list[str]:
         """One line per task and cause, the most frequent first."""
         return summary(self.failures)
+
+
+def listed(path: Path) -> set[Key]:
+    """The rows that a ledger's file names; a last line that was cut short is ended."""
+    if not path.is_file():
+        return set()
+    found: set[Key] = set()
+    text = path.read_text(encoding="utf-8", errors="replace")
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            told = json.loads(line)
+            found.add((str(told["task"]), str(told["split"]), int(told["row"])))
+    if text and not text.endswith("\n"):
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n")
+    return found
 
 
 def summary(failures: Iterable[Failure]) -> list[str]:

@@ -29,6 +29,7 @@ from .balancing import Balancing
 from .drawing import Position
 from .evaluation import evaluate
 from .evening import Evening
+from .judged import Judged
 from .ledger import Ledger
 from .mixture import Mixture, mixture_of
 from .model import Model, objective_keys
@@ -36,7 +37,8 @@ from .optimising import SCHEDULES, adamw, clear_denormal, shape_at
 from .precision import keep_batches, within
 from .ranks import Ranks, apart, full_state, shard, whole
 from .realised import Realised
-from .restoring import restorable, said
+from .restoring import inside_window, restorable, said
+from .saving import check_weights
 from .task import Split, Task
 
 
@@ -107,7 +109,7 @@ class Module(L.LightningModule):
         self._bad: Counter[str] = Counter()
         self._after = Position()
         self._sums: dict[str, list[Tensor | int]] = {}
-        self._judged: dict[str, tuple[float, int]] = {}
+        self._judged = Judged()
         self._clock = time.perf_counter()
         self._tokens = 0
 
@@ -207,17 +209,25 @@ class Module(L.LightningModule):
         if data is not None and hasattr(data, "position"):
             data.position = self._after
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the counts of unreadable rows.
+
+        Raises:
+            ConfigError: the weights are of another backbone or of other tasks.
+        """
+        check_weights(checkpoint, self.state_dict)
+        self.ledger.take_up(checkpoint.get("ledger", {}))
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say when a checkpoint is inexact: inside an accumulation window the gradients so far are not kept."""
+        """Keep the counts of unreadable rows. Say when a checkpoint is inexact: inside an accumulation window the
+        gradients so far are not kept."""
+        checkpoint["ledger"] = self.ledger.counts()
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
         batches = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         lost = batches % self.trainer.accumulate_grad_batches
         if lost:
-            rank_zero_warn(
-                f"this checkpoint lies inside an accumulation window: the gradients of {lost} batches are not kept, so "
-                "a run that resumes from it differs a little; save at optimiser steps (every_n_train_steps=)"
-            )
+            rank_zero_warn(inside_window(lost))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Tell the weighting of the gradients. Clear denormal moments of idle rows now and then: they slow a CPU
@@ -301,14 +311,9 @@ class Module(L.LightningModule):
         self._metrics("test")
 
     def _log_judged(self, split: Split) -> None:
-        """The means over the rows of all ranks; each rank may have other tasks and slots, or none."""
-        keys = sorted(objective_keys(self.model.plans))
-        held = [self._judged.pop(key, (0.0, 0)) for key in keys]
-        flat = self._summed(torch.tensor(held, dtype=torch.float64, device=self.device).reshape(-1, 2))
-        several = self.trainer.world_size > 1
-        for key, (total, count) in zip(keys, flat.tolist(), strict=True):
-            if count:
-                self.log(f"{split}/{key}", total / count, batch_size=int(count), sync_dist=several)
+        several, keys = self.trainer.world_size > 1, objective_keys(self.model.plans)
+        for key, (mean, count) in self._judged.take(keys, self._summed, self.device).items():
+            self.log(f"{split}/{key}", mean, batch_size=count, sync_dist=several)
 
     def _metrics(self, split: Split) -> None:
         if not self.metric_rows:
@@ -330,9 +335,7 @@ class Module(L.LightningModule):
         with self._precision():
             losses = self.network.loss(batch, None, also)
         self.ledger.note(batch.failures)
-        for key, total in losses.sums.items():
-            before, seen = self._judged.get(key, (0.0, 0))
-            self._judged[key] = (before + float(total), seen + count_of(batch.counts, key))
+        self._judged.add(losses.sums, batch.counts)
 
     def configure_optimizers(self) -> Any:
         """AdamW, fused, with warm-up and a schedule over the trainer's steps."""

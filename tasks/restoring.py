@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.errors import DataError
+from .drawing import Filled, Position
 from .source_rows import MapRows, Rows
 from .source_stream import StreamRows
+from .stream import Stream
 
 LOOKED_AT = 2
 """Rows of each source that are read twice."""
+UNTOLD = (DataError, OSError, EOFError, ValueError, TypeError, AttributeError, pickle.PicklingError)
+"""What keeps two rows from being read or compared."""
 
 
 def restorable(sources: Mapping[str, Rows]) -> list[str]:
@@ -48,7 +53,7 @@ def _differs(read: Any, again: Any) -> bool:
     """Whether two readings give two values; what cannot be read or compared does not differ."""
     try:
         return bool(pickle.dumps(read()) != pickle.dumps(again()))
-    except (DataError, OSError, ValueError, TypeError, AttributeError, pickle.PicklingError):
+    except UNTOLD:
         return False
 
 
@@ -60,15 +65,107 @@ def said(sentences: Iterable[str]) -> str:
     return "".join(f"restorable: {reason}\n" for reason in reasons)
 
 
+def inside_window(batches: int) -> str:
+    """What is said of a checkpoint behind so many batches of an optimiser step."""
+    return (
+        f"this checkpoint lies inside an accumulation window: the gradients of {batches} batches are not kept, so "
+        "a run that resumes from it differs a little; save at optimiser steps (every_n_train_steps=)"
+    )
+
+
+def recorded(stream: Stream, at: Position, *, steps: int, prints: Mapping[str, str]) -> dict[str, Any]:
+    """Where a stream stands and what it is made of, as plain values for a checkpoint.
+
+    Args:
+        stream: of the run.
+        at: the next batch.
+        steps: of the optimiser so far.
+        prints: of each task, `print_of` its rows.
+    """
+    before, after = stream.draws.ends(at)
+    return {
+        "window": at.window,
+        "step": at.step,
+        "began": at.began,
+        "drawn": list(at.drawn),
+        "cut": [list(way) for way in at.cut],
+        "until": list(at.until),
+        "before": dict(zip(stream.draws.names, before, strict=True)),
+        "after": dict(zip(stream.draws.names, after, strict=True)),
+        "steps": steps,
+        "seed": stream.seed,
+        "made": made_of(stream) | {"prints": dict(prints)},
+    }
+
+
+def made_of(stream: Stream) -> dict[str, Any]:
+    """What a stream is a function of besides its seed."""
+    return {
+        "batch_tokens": stream.batch_tokens,
+        "batch_rows": stream.batch_rows,
+        "padded": stream.padded,
+        "ranks": stream.ranks,
+        "accumulate_grad_batches": stream.accumulate,
+        "mixture": str(stream.shares),
+        "rows": {name: bound.size("train") for name, bound in stream.tasks.items()},
+    }
+
+
+def taken_up(state: Mapping[str, Any], stream: Stream) -> Position:
+    """The place where a run goes on.
+
+    A window that was begun is ended as it was begun, with its rows and, as far as it was trained, its batches; what
+    has changed counts from there on. Where its rows cannot be told any more it is begun anew.
+    """
+    made, now = state["made"], made_of(stream)
+    cut = tuple(Filled(*way) for way in state["cut"])
+    at = Position(state["window"], state["step"], state["began"], tuple(state["drawn"]), cut, tuple(state["until"]))
+    if made["mixture"] != now["mixture"] or made["rows"] != now["rows"]:
+        kept = all(now["rows"].get(name) == rows for name, rows in made["rows"].items())
+        at = _moved(at, state, stream, whole=kept and not made["mixture"].startswith("all"))
+    elif at.drawn and made["accumulate_grad_batches"] != stream.accumulate:
+        at = at._replace(began=at.began // made["accumulate_grad_batches"] * stream.accumulate)
+    before = Filled(made["ranks"], made["batch_tokens"], made["batch_rows"], bool(made["padded"]))
+    return at.refilled(before, stream.filled)
+
+
+def _moved(at: Position, state: Mapping[str, Any], stream: Stream, *, whole: bool) -> Position:
+    """A place under other shares or sizes: every task goes on behind the rows that it has drawn."""
+    began = max(0, state["steps"] - at.step // state["made"]["accumulate_grad_batches"]) * stream.accumulate
+    before, after = (tuple(state[key].get(name, 0.0) for name in stream.draws.names) for key in ("before", "after"))
+    if whole and (at.step or at.cut):
+        return at._replace(began=began, drawn=before, until=after)
+    return Position(at.window, 0, began, before)
+
+
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What a stream is made of that is no longer as it was.
 
     >>> changed({"batch_tokens": 256, "rows": {"a": 10}}, {"batch_tokens": 512, "rows": {"a": 12}})
     ['batch_tokens was 256 and is 512', 'the rows of task `a` were 10 and are 12']
     """
-    found = [f"{key} was {before[key]} and is {now[key]}" for key in now if key != "rows" and before[key] != now[key]]
+    plain = [key for key in now if key not in ("rows", "prints")]
+    found = [f"{key} was {before[key]} and is {now[key]}" for key in plain if before[key] != now[key]]
     old, new = before["rows"], now["rows"]
     for task in sorted({*old, *new}):
         if old.get(task) != new.get(task):
             found.append(f"the rows of task `{task}` were {old.get(task, 0)} and are {new.get(task, 0)}")
+        elif _others(before, now, task):
+            found.append(f"the rows of task `{task}` are as many as they were, but others")
     return found
+
+
+def _others(before: Mapping[str, Any], now: Mapping[str, Any], task: str) -> bool:
+    old, new = (made.get("prints", {}).get(task, "") for made in (before, now))
+    return bool(old and new and old != new)
+
+
+def print_of(rows: Rows) -> str:
+    """A hash of some rows of a source, to tell it from another; empty for one that is another at every reading."""
+    first = (0, len(rows) // 2, len(rows) - 1) if rows.finite else (0,)
+    try:
+        found = pickle.dumps([rows[index] for index in first])
+        again = pickle.dumps([rows[index] for index in first])
+    except UNTOLD:
+        return ""
+    return hashlib.blake2b(found, digest_size=8).hexdigest() if found == again else ""

@@ -141,6 +141,15 @@ class Shares:
         value = part.weight.at(step) * (part.size if self.strategy == "proportional" else 1)
         return float(value ** (1 / self.temperature))
 
+    def __str__(self) -> str:
+        """Strategy, tasks and weights in a line, without the numbers of rows.
+
+        >>> print(Shares(parts=(Leaf(name="a", weight=Curve.of({0: 1, 9: 2}, ""), rows=9, until=5),), temperature=2))
+        weights, temperature 2 (a {0: 1, 9: 2} until 5)
+        """
+        flat = "" if self.temperature == 1 else f", temperature {self.temperature:g}"
+        return f"{self.strategy}{flat} ({', '.join(_told(part) for part in self.parts)})"
+
     def checked(self) -> Shares:
         """The same, when some task takes part at every step.
 
@@ -151,6 +160,16 @@ class Shares:
             if not self.at(step):
                 raise ConfigError(f"no task takes part at step {step}: look at `since`, `until` and `weight`")
         return self
+
+
+def _told(part: Leaf | Shares) -> str:
+    points = part.weight.points
+    numbers = ", ".join(f"{step}: {value:g}" for step, value in points)
+    weight = f"{points[0][1]:g}" if len(points) == 1 else f"{{{numbers}}}"
+    if isinstance(part, Shares):
+        return f"{part} {weight}"
+    since = f" since {part.since}" if part.since else ""
+    return f"{part.name} {weight}{since}" + ("" if part.until is None else f" until {part.until}")
 
 
 def rounds(shares: Mapping[str, float]) -> dict[str, int]:

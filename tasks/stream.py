@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..core.packing import pack
 from ..core.reader import Reader
 from ..core.seeding import mix
 from .binding import Bound
-from .drawing import WINDOW, Draws, Position
+from .drawing import WINDOW, Draws, Filled, Position
 from .filling import fill, void_share
 from .ledger import Failure
 from .lengths import Lengths, Size
@@ -116,16 +117,18 @@ class Stream:
             bad += [id for id in units[number] if id not in found]
         order = np.random.Generator(np.random.SFC64(mix(self.seed, "order", at.window))).permutation(len(units))
         rows = [sizes[i] for i in order if sizes[i]]
-        filled = fill(
-            [(unit, [row.size for row in unit]) for unit in rows],
-            tokens=self.batch_tokens,
-            rows=self.batch_rows,
-            padded=bool(self.padded),
-        )
-        batches = [[row for unit in batch for row in unit] for batch in filled]
-        for ranks, steps in at.cut:
-            batches = _even(batches, ranks)[ranks * steps :]
+        ways = [*at.cut, self.filled]
+        batches = _batched(rows, ways[0])
+        for way, then in pairwise(ways):
+            batches = _even(batches, way.ranks)[way.ranks * way.steps :]
+            if way[1:4] != then[1:4]:
+                batches = _batched([[row] for batch in batches for row in batch], then)
         return WindowPlan(at=at, batches=tuple(map(tuple, _even(batches, self.ranks))), bad=tuple(sorted(bad)))
+
+    @property
+    def filled(self) -> Filled:
+        """How its windows are filled into batches."""
+        return Filled(self.ranks, self.batch_tokens, self.batch_rows, bool(self.padded))
 
     def batches(self, start: Position, rank: int = 0, *, worker: int = 0, workers: int = 1) -> Iterator[Batch]:
         """This rank's batches from a position on; with several loader workers, every `workers`-th of them."""
@@ -210,6 +213,13 @@ class Stream:
         if bound.task.on_error == "raise":
             raise bound.placed("train", id.row, cause) from cause
         return Failure.of(id, bound.rows["train"].place(id.row), cause)
+
+
+def _batched(units: list[list[Drawn]], way: Filled) -> list[list[Drawn]]:
+    """Batches of units."""
+    sized = [(unit, [row.size for row in unit]) for unit in units]
+    filled = fill(sized, tokens=way.tokens, rows=way.rows, padded=way.padded)
+    return [[row for unit in batch for row in unit] for batch in filled]
 
 
 def _even(batches: list[list[Drawn]], ranks: int) -> list[list[Drawn]]:

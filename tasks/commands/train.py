@@ -20,6 +20,7 @@ from ..bundle import INDEX, load
 from ..evaluation import evaluate
 from ..fit import fit
 from ..progress import Progress
+from ..saving import unreadable, with_whole_files
 from ..taskfile import TaskFile
 from ..trainer_settings import suited
 from . import show
@@ -90,13 +91,17 @@ def checkpoint_of(wanted: str, folder: Path) -> Path:
         ConfigError: there is none.
     """
     if wanted:
-        if not Path(wanted).is_file():
-            raise ConfigError(f"there is no checkpoint {wanted}")
+        if why := unreadable(wanted):
+            raise ConfigError(why)
         return Path(wanted)
-    found = sorted(folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise ConfigError(f"there is no checkpoint in {folder}: train without --resume first, or name one")
-    return found[-1]
+    found = sorted(folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found:
+        why = unreadable(path)
+        if not why:
+            return path
+        show.note(why)
+    none = "whole checkpoint" if found else "checkpoint"
+    raise ConfigError(f"there is no {none} in {folder}: train without --resume first, or name one")
 
 
 def make_trainer(file: TaskFile, checkpoints: Path) -> L.Trainer:
@@ -126,6 +131,7 @@ def make_trainer(file: TaskFile, checkpoints: Path) -> L.Trainer:
         callbacks.append(Progress())
     if settings.get("enable_checkpointing", True):
         callbacks += _checkpoints(checkpoints)
+    settings = with_whole_files(settings)
     defaults: dict[str, Any] = {"logger": False, "enable_model_summary": False, "default_root_dir": str(checkpoints)}
     try:
         return L.Trainer(**{**defaults, **settings, "callbacks": callbacks})

@@ -104,7 +104,9 @@ def test_a_checkpoint_holds_the_position_as_plain_numbers(tmp_path, tasks):
     (path,) = tmp_path.glob("x*.ckpt")
     state = torch.load(path, weights_only=True)["DataModule"]
     made = state.pop("made")
-    assert state == {"window": 0, "step": 3, "began": 0, "drawn": [], "cut": [], "seed": 3}
+    assert state.pop("before") == {"masked": 0.0, "label": 0.0} and {*state.pop("after")} == {"masked", "label"}
+    at = {"window": 0, "step": 3, "began": 0, "drawn": [], "cut": [], "until": []}
+    assert state == at | {"steps": 3, "seed": 3}
     assert all(type(value) in (int, list) for value in state.values())
     assert made["ranks"] == 1 and made["rows"] == {task.name: len(task.train) for task in tasks}
 
