@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,13 @@ MOST_VALUES, LONGEST_VALUE = 5_000, 60
 LONGEST_RUN = 8
 MATCHES = 2
 """Distinct cells read of a column, characters of a cell, words of the question that one may cover, cells shown."""
+REMEMBERED = 8
+"""Files whose schemas are kept: rows that ask about one database stand together."""
 _WORD = re.compile(r"\w+", re.UNICODE)
 Columns = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Schema:
     """Tables with their columns.
 
@@ -47,6 +50,16 @@ class Schema:
     keys: tuple[tuple[str, str], ...] = ()
     values: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
 
+    @cached_property
+    def spoken(self) -> Mapping[tuple[str, str], Mapping[str, Sequence[str]]]:
+        """The texts of each column by their words, as a question has them."""
+        found: dict[tuple[str, str], dict[str, list[str]]] = {}
+        for place, values in self.values.items():
+            found[place] = by_words = {}
+            for value in values:
+                by_words.setdefault(_plain(value), []).append(value)
+        return found
+
 
 def is_database(raw: Any) -> bool:
     """Whether a mapping is a schema or names a database."""
@@ -57,12 +70,26 @@ def is_database(raw: Any) -> bool:
 
 
 def read_database(path: str) -> Schema:
-    """The schema of an SQLite file, opened for reading alone.
+    """The schema of an SQLite file, opened for reading alone; kept until the file is another.
 
     Raises:
         ValueError: no such file, no SQLite database, or one without a table.
     """
     path = checked_file(path, "database")
+    return _read_database(path, tuple(_version(path + more) for more in ("", "-wal")))
+
+
+def _version(path: str) -> tuple[int, ...]:
+    """What changes when a file does; nothing where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _read_database(path: str, version: tuple[tuple[int, ...], ...]) -> Schema:
     try:
         with closing(sqlite3.connect(Path(path).resolve().as_uri() + "?mode=ro", uri=True)) as opened:
             opened.text_factory = lambda data: data.decode("utf-8", "replace")
@@ -221,10 +248,10 @@ def spoken_of(schema: Schema, question: str, *, likeness: int = 100) -> dict[tup
     """
     runs = set(_runs(question))
     out = {}
-    for place, values in schema.values.items():
-        hits = [value for value in values if _plain(value) in runs]
+    for place, by_words in schema.spoken.items():
+        hits = [value for run in runs.intersection(by_words) for value in by_words[run]]
         if likeness < 100:
-            hits += [value for value in _nearly(values, runs, likeness) if value not in hits]
+            hits += [value for value in _nearly(schema.values[place], runs, likeness) if value not in hits]
         if hits:
             out[place] = sorted(hits, key=lambda value: (-len(value), value))[:MATCHES]
     return out

@@ -6,11 +6,10 @@ The strong ones are RandAugment (Cubuk et al., 2019, arXiv:1909.13719): two of f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, exp, log, radians, sin
+from math import ceil, cos, exp, log, radians, sin
 
 import numpy as np
-from PIL import Image
-from torchvision.transforms.v2 import functional as F
+from PIL import Image, ImageEnhance, ImageOps
 
 from ...core.view import SAME, Corners, Matrix, Size, after, inverse
 
@@ -37,6 +36,13 @@ FURTHEST = {
 ONE_WAY = ("posterize", "solarize", "autocontrast", "equalize", "identity")
 MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 SHADES = ("brightness", "contrast", "saturation")
+SHADERS = {
+    "brightness": ImageEnhance.Brightness,
+    "contrast": ImageEnhance.Contrast,
+    "saturation": ImageEnhance.Color,
+    "sharpness": ImageEnhance.Sharpness,
+}
+WHOLE_RANGE = {"autocontrast": ImageOps.autocontrast, "equalize": ImageOps.equalize}
 LEAST_AREA, RATIO = 0.8, 1.1
 LIGHT = 0.2
 
@@ -93,16 +99,13 @@ def changed(picture: Image.Image, change: Change) -> Image.Image:
         return picture.transform(picture.size, how, (a, b, c, d, e, f), filter, fillcolor=(GREY, GREY, GREY))
     if name == "identity":
         return picture
-    made: Image.Image
     if name == "posterize":
-        made = F.posterize(picture, 8 - round(amount))
-    elif name == "solarize":
-        made = F.solarize(picture, 255.0 - amount)
-    elif name in ("autocontrast", "equalize"):
-        made = getattr(F, name)(picture)
-    else:
-        made = getattr(F, f"adjust_{name}")(picture, 1.0 + amount)
-    return made
+        return ImageOps.posterize(picture, 8 - round(amount))
+    if name == "solarize":
+        return ImageOps.solarize(picture, ceil(255.0 - amount))
+    if name in WHOLE_RANGE:
+        return WHOLE_RANGE[name](picture)
+    return SHADERS[name](picture).enhance(1.0 + amount)
 
 
 def _pixels_moved(change: Change, size: Size) -> Matrix:

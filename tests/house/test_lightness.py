@@ -55,6 +55,14 @@ def test_compiling_loads_no_torch():
     assert sorted(loaded_after(code).intersection(HEAVY)) == []
 
 
+def test_pictures_and_clips_are_read_without_torchvision():
+    """It takes longer to import than all of omniline, and an answer waits for it."""
+    halves = ("tasks.bundle", "tasks.model", *(f"plugins.vision.{name}" for name in ("image", "video", "codes")))
+    loaded = loaded_after("\n".join(f"import omniline.{name}" for name in halves))
+    assert "torch" in loaded
+    assert sorted(loaded.intersection(HEAVY) - {"torch", "tokenizers"}) == []
+
+
 def test_a_mistake_loads_no_torch():
     code = "import omniline\nfound = omniline.check('[IMGE:img] -> [TEXT:cap]')\nassert found, 'a mistake was not seen'"
     assert sorted(loaded_after(code).intersection(HEAVY)) == []

@@ -10,9 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms.v2 import functional
 
 from omniline.core.codec import Reading
 from omniline.core.opening.pictures import open_picture, picture_size
+from omniline.plugins.vision.changes import FURTHEST, MAGNITUDE, ONE_WAY, Change, changed
 from omniline.plugins.vision.framing import GREY, Framing
 from omniline.plugins.vision.image import ImageCodec, ImagePort, patches_of
 
@@ -260,6 +262,15 @@ def test_augmentation_is_a_function_of_the_seed_in_training_alone(augment):
     plain = ImageCodec(size=32).encode(RGB, Reading()).tensors["patches"]
     for mode in ("valid", "predict"):
         assert np.array_equal(patches(mode, 1), plain)
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation", "sharpness", "posterize", "solarize"])
+@pytest.mark.parametrize("share", [-0.5, 0.1, MAGNITUDE])
+def test_shades_are_those_of_torchvision(name, share):
+    amount = (abs(share) if name in ONE_WAY else share) * FURTHEST[name]
+    theirs = {"posterize": 8 - round(amount), "solarize": 255.0 - amount}.get(name, 1.0 + amount)
+    change = getattr(functional, name, None) or getattr(functional, f"adjust_{name}")
+    assert changed(RGB, Change(name, amount)).tobytes() == change(RGB, theirs).tobytes()
 
 
 def test_flip_mirrors_half_of_the_pictures():

@@ -270,6 +270,18 @@ def test_a_database_file_shows_the_cells_that_a_question_speaks_of(shop):
     assert codec(form="schema").read(written(asked)) == codec(form="schema").read(plain)
 
 
+def test_a_database_is_kept_until_its_file_is_another(shop, monkeypatch):
+    asked = {"database": shop, "question": "what went to Oslo or Rome?"}
+    assert "town ( Rome )" in written(asked)
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", None)
+        assert "town ( Rome )" in written(asked), "nothing is opened again"
+    with closing(sqlite3.connect(shop)) as opened:
+        opened.execute("INSERT INTO sale VALUES (3, 2, 'Oslo')")
+        opened.commit()
+    assert "town ( Oslo , Rome )" in written(asked)
+
+
 def test_nearly_equal_cells(shop):
     asked = {"database": shop, "question": "plates in Nwe York"}
     assert "( " not in written(asked)
