@@ -15,6 +15,7 @@ from importlib import import_module
 
 from . import __version__
 from .core.errors import OmnilineError
+from .core.garbage import uncollected
 
 TRACEBACK = "OMNILINE_TRACEBACK"
 WAITING = "OMP_WAIT_POLICY"
@@ -26,10 +27,10 @@ LINES = ("check", "explain")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words, alone = list(sys.argv[1:] if argv is None else argv), argv is None
     os.environ.setdefault(WAITING, "PASSIVE")
     if words[:1] == ["demo"]:
-        return _guarded("demo", words[1:], as_json=False)
+        return _guarded("demo", words[1:], as_json=False, alone=alone)
     parser = make_parser()
     args, rest = parser.parse_known_args([_shielded(word) for word in words])
     values = getattr(args, "values", None)
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(wrong)}")
     if values is not None:
         args.values = [*values, *rest]
-    return _guarded(args.body, args, as_json=getattr(args, "json", False))
+    return _guarded(args.body, args, as_json=getattr(args, "json", False), alone=alone)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -108,9 +109,11 @@ def _shielded(word: str) -> str:
     return f" {word}" if word.startswith("-") and ("[" in word or "->" in word) else word
 
 
-def _guarded(body: str, args: object, *, as_json: bool) -> int:
+def _guarded(body: str, args: object, *, as_json: bool, alone: bool) -> int:
     try:
-        code: int = import_module(f".tasks.{body}", __package__).run(args)
+        with uncollected(freeze=alone):
+            module = import_module(f".tasks.{body}", __package__)
+        code: int = module.run(args)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

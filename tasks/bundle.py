@@ -19,6 +19,7 @@ from ..core.backbone import Backbone
 from ..core.backbone_name import resolve_backbone
 from ..core.catalog import Catalog
 from ..core.errors import BundleError, ConfigError, OmnilineError, PlanError, PluginError
+from ..core.garbage import uncollected
 from ..core.parts import MARKS, MARKS_PORT, PortSpec, owner_of
 from ..core.plan import Plan
 from ..plugins.manager import installed
@@ -121,6 +122,7 @@ def _unshared(state: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], 
     return tensors, tied
 
 
+@uncollected()
 def load(
     folder: str | Path, *, catalog: Catalog | None = None, dtype: torch.dtype | str | None = None, **settings: Any
 ) -> Model:

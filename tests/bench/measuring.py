@@ -30,6 +30,7 @@ class Figure:
         name: the row of `references.REFERENCES` that it is compared with, or a name of its own.
         value: the number, a median.
         calibration: GFLOP/s of a float32 product of 1024-cubed matrices, measured beside it on the same threads.
+        theirs: what it is compared with, where that is measured in the same run and not written in `REFERENCES`.
         detail: further numbers of the same run, by name.
     """
 
@@ -37,6 +38,7 @@ class Figure:
     name: str
     value: float
     calibration: float
+    theirs: float | None = None
     detail: dict[str, Any] = field(default_factory=dict)
 
 

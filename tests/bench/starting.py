@@ -26,13 +26,13 @@ def measure() -> list[Figure]:
         Figure(
             section="start",
             name=command,
-            value=median(_run("-m", "omniline", command, LINES["caption"])[0] for _ in range(TIMES)),
+            value=median(run_python("-m", "omniline", command, LINES["caption"])[0] for _ in range(TIMES)),
             calibration=calibration,
-            detail={"loads": _loads(command), "bare_python": median(_run("-c", "")[0] for _ in range(TIMES))},
+            detail={"loads": _loads(command), "bare_python": median(run_python("-c", "")[0] for _ in range(TIMES))},
         )
         for command in ("check", "explain")
     ]
-    value = median(float(_run("-c", IMPORT)[1]) for _ in range(TIMES))
+    value = median(float(run_python("-c", IMPORT)[1]) for _ in range(TIMES))
     return [*found, Figure(section="start", name="import", value=value, calibration=calibration)]
 
 
@@ -42,13 +42,13 @@ def _loads(command: str) -> list[str]:
     Raises:
         RuntimeError: torch is among them.
     """
-    found: list[str] = json.loads(_run("-c", MODULES, command, LINES["caption"])[1].rpartition("|")[2])
+    found: list[str] = json.loads(run_python("-c", MODULES, command, LINES["caption"])[1].rpartition("|")[2])
     if "torch" in found:
         raise RuntimeError(f"`omniline {command}` must not load torch, but does")
     return found
 
 
-def _run(*words: str) -> tuple[float, str]:
+def run_python(*words: str) -> tuple[float, str]:
     """Seconds and output of a Python process."""
     start = time.perf_counter()
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, cwd=ROOT / "tests")

@@ -54,6 +54,17 @@ def test_a_page(bench, tmp_path):
     assert "| greedy, 32 tokens, batch 8 | 902 tokens/s | 451 tokens/s | 2.00x | 4.00x | >= 3x | yes | 145 |" in text
 
 
+def test_a_figure_with_what_it_is_compared_with(bench):
+    """A factor over its own run's; the section's table says of what."""
+    kinds = {"section": "modalities", "name": "modality-text-in", "calibration": 290.0}
+    figures = [bench.measuring.Figure(value=value, theirs=1000.0, **kinds) for value in (900.0, 840.0)]
+    good, bad = (bench.page.table([figure]).splitlines() for figure in figures)
+    assert "| workload | ours | model alone | ratio |" in good[4]
+    assert "| 900 tokens/s | 1,000 tokens/s | 0.90x |  | >= 0.85x | yes |" in good[-1] and "**no**" in bad[-1]
+    cold = bench.references.REFERENCES["cold-text"]
+    assert bench.references.reached(cold, 3.9, 0.1, 2.0) and not bench.references.reached(cold, 4.1, 9.0, 2.0)
+
+
 def test_figures_are_kept(bench, tmp_path):
     """A run of one section leaves the others' figures, and replaces its own."""
     kinds = {"section": "start", "calibration": 1.0}
@@ -73,6 +84,35 @@ def test_the_smallest_section(bench):
     assert done.returncode == 0, done.stderr
     names = [json.loads(line)["name"] for line in done.stdout.splitlines()]
     assert names == [name for name in bench.references.REFERENCES if name.startswith("compile-")]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_modality_in_training(bench, monkeypatch):
+    """One step through the trainer and the copy's beside it; every case has its row of the page."""
+    from bench import modalities
+
+    for name, value in (("ROWS", 16), ("BATCH_TOKENS", 128), ("BEFORE", 0), ("STEPS", 1)):
+        monkeypatch.setattr(modalities, name, value)
+    figure = modalities._measured("category-out")
+    assert figure.value > 0 and figure.theirs > 0 and 0 < figure.detail["share_of_reading"] < 1
+    assert figure.detail["rows_a_second"] * figure.detail["tokens_a_row"] == pytest.approx(figure.value)
+    names = [name for name in bench.references.REFERENCES if name.startswith("modality-")]
+    assert sorted(names) == sorted(f"modality-{name}" for name in (*modalities.PRESETS, *modalities.OWN))
+
+
+def test_a_first_output(bench, monkeypatch, tmp_path):
+    """Of a text the first piece, of a category all; a process that loads the bundle tells what its parts took."""
+    from bench import first
+
+    monkeypatch.setattr(first, "COLD_TIMES", 1)
+    text, category = first.asked("text-out"), first.asked("category-out")
+    assert isinstance(text.first(), str) and category.first()["group"] == category.whole()["group"]
+    first._write(category, tmp_path / "category-out")
+    figure = first._cold("category", tmp_path / "category-out", 1.0)
+    assert list(figure.detail) == ["import_s", "load_s", "first_s"]
+    assert 0 < sum(figure.detail.values()) < figure.value
+    names = [*(f"warm-{name}" for name in first.WARM), *(f"cold-{name}" for name in (*first.COLD, "command"))]
+    assert names == [name for name in bench.references.REFERENCES if name.startswith(("warm-", "cold-"))]
 
 
 def test_the_bare_loops_of_codecs_do_the_same(bench, tmp_path):
