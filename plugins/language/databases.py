@@ -55,9 +55,9 @@ class Schema:
         """The texts of each column by their words, as a question has them."""
         found: dict[tuple[str, str], dict[str, list[str]]] = {}
         for place, values in self.values.items():
-            found[place] = by_words = {}
+            found[place] = {}
             for value in values:
-                by_words.setdefault(_plain(value), []).append(value)
+                found[place].setdefault(_plain(value), []).append(value)
         return found
 
 

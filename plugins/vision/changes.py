@@ -5,8 +5,10 @@ The strong ones are RandAugment (Cubuk et al., 2019, arXiv:1909.13719): two of f
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, cos, exp, log, radians, sin
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
@@ -36,13 +38,12 @@ FURTHEST = {
 ONE_WAY = ("posterize", "solarize", "autocontrast", "equalize", "identity")
 MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 SHADES = ("brightness", "contrast", "saturation")
-SHADERS = {
+SHADERS: Mapping[str, Callable[[Image.Image], Any]] = {
     "brightness": ImageEnhance.Brightness,
     "contrast": ImageEnhance.Contrast,
     "saturation": ImageEnhance.Color,
     "sharpness": ImageEnhance.Sharpness,
 }
-WHOLE_RANGE = {"autocontrast": ImageOps.autocontrast, "equalize": ImageOps.equalize}
 LEAST_AREA, RATIO = 0.8, 1.1
 LIGHT = 0.2
 
@@ -103,9 +104,12 @@ def changed(picture: Image.Image, change: Change) -> Image.Image:
         return ImageOps.posterize(picture, 8 - round(amount))
     if name == "solarize":
         return ImageOps.solarize(picture, ceil(255.0 - amount))
-    if name in WHOLE_RANGE:
-        return WHOLE_RANGE[name](picture)
-    return SHADERS[name](picture).enhance(1.0 + amount)
+    if name == "autocontrast":
+        return ImageOps.autocontrast(picture)
+    if name == "equalize":
+        return ImageOps.equalize(picture)
+    made: Image.Image = SHADERS[name](picture).enhance(1.0 + amount)
+    return made
 
 
 def _pixels_moved(change: Change, size: Size) -> Matrix:
