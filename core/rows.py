@@ -9,6 +9,8 @@ from .near import nearest
 
 MISSING = object()
 """Stands for an absent value."""
+UNKNOWN = ("NAType", "NaTType")
+"""The types of pandas' missing values, which are not equal to themselves or have no truth."""
 
 
 def read_path(row: Mapping[str, Any], path: str) -> Any:
@@ -61,8 +63,11 @@ def entries(value: Any) -> list[Any]:
 
 
 def is_absent(value: Any) -> bool:
-    """No key, None or NaN."""
-    return value is MISSING or value is None or (isinstance(value, float) and value != value)
+    """No key, None, or a NaN of any kind: of Python's, numpy's or pandas' numbers and dates."""
+    if value is MISSING or value is None or type(value).__name__ in UNKNOWN:
+        return True
+    scalar = isinstance(value, float) or (hasattr(value, "dtype") and getattr(value, "ndim", None) == 0)
+    return scalar and bool(value != value)
 
 
 def as_member(value: Any) -> Any:
@@ -72,7 +77,7 @@ def as_member(value: Any) -> Any:
     ('3', 'True', 'cat')
     """
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        value = value.item()
+        value = float(str(value)) if getattr(value.dtype, "kind", "") == "f" else value.item()  # 0.1, not 0.10000000149
     return str(value) if isinstance(value, int | float) else value
 
 

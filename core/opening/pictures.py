@@ -104,6 +104,8 @@ def _has_chunk(file: Any, wanted: bytes) -> bool:
 
 def _opened(raw: Any) -> Image.Image:
     if isinstance(raw, Image.Image):
+        if 0 in raw.size:
+            raise ValueError(f"a picture must have pixels, but this one has {raw.size[0]} x {raw.size[1]}")
         return raw
     if isinstance(raw, str | os.PathLike):
         return _from_text(os.fspath(raw))

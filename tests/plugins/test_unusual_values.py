@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from omniline.core.codec import Reading
-from omniline.core.opening.pictures import open_picture
+from omniline.core.opening.pictures import open_picture, picture_size
 from omniline.core.opening.sounds import open_sound
 from omniline.core.opening.video_reading import open_clip
 from omniline.plugins.language.struct import StructCodec
@@ -196,3 +196,9 @@ def test_sound_files_of_many_kinds_are_one_sound(tmp_path):
         found.append(np.concatenate(list(open_sound(tmp_path / "a.wav", rate=1).blocks(0, len(TONE)))))
     for samples in found[1:]:
         np.testing.assert_allclose(samples, found[0], atol=1e-4)
+
+
+def test_a_picture_without_pixels():
+    for read in (open_picture, picture_size):
+        with pytest.raises(ValueError, match="a picture must have pixels, but this one has 0 x 5"):
+            read(Image.new("RGB", (0, 5)))
