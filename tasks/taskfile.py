@@ -33,14 +33,15 @@ from pathlib import Path
 from typing import Any
 
 from ..core.catalog import Catalog
-from ..core.errors import ConfigError, Diagnostic, InstructionError
+from ..core.errors import ConfigError, Diagnostic, InstructionError, PluginError
 from ..core.parts import working_half
 from ..plugins.manager import installed
+from .metrics import check_metrics
 from .mixture import Mixture
 from .presets.about import About, about_of
 from .schema import problems
 from .task import SPLITS, Task
-from .verbs import check
+from .verbs import check, compile
 from .yamlfile import Document, interpolated, load_document, override
 
 CALL = "call"
@@ -78,6 +79,7 @@ class TaskFile:
 
         Raises:
             PluginError: there is no such backbone.
+            ConfigError: a metric that does not exist, or cannot judge its slot, with its place.
         """
         found: list[Diagnostic] = []
         for name, entry in self.entries.items():
@@ -85,7 +87,22 @@ class TaskFile:
             for one in check(entry["instruction"], catalog=catalog, backbone=judged):
                 aimless = one.code == "OL217" and entry.get("train") is not None
                 found.append(self._placed(replace(one, severity="error") if aimless else one, name))
+        if not any(one.severity == "error" for one in found):
+            self._check_metrics(catalog or installed())
         return sorted(found, key=lambda one: one.severity != "error")
+
+    def _check_metrics(self, catalog: Catalog) -> None:
+        wrong = []
+        for name, entry in self.entries.items():
+            if entry.get("metrics") is None:
+                continue
+            try:
+                check_metrics(name, compile(entry["instruction"], catalog=catalog), entry["metrics"], catalog)
+            except (ConfigError, PluginError) as cause:
+                place = self.document.place(("tasks", name, "metrics"))
+                wrong.append(f"{place}`tasks.{name}.metrics`: {cause}")
+        if wrong:
+            raise ConfigError("\n".join(wrong))
 
     def instruction(self, task: str) -> str | list[str]:
         """The line of one task, or its wordings."""

@@ -43,7 +43,9 @@ class Image(Adapter):
     port = "omniline.plugins.vision.image:ImagePort"
     sides = ("source",)
 
-    size: int = setting(224, at_least=4, at_most=4096, data_only=True, help="side in pixels, in whole patches (mode=fit: the longer)")
+    size: int = setting(
+        224, at_least=4, at_most=4096, data_only=True, help="side in pixels, in whole patches (mode=fit: the longer)"
+    )
     patch: int = setting(16, at_least=1, at_most=256, help="side of a patch in pixels")
     mode: Literal["square", "crop", "fit"] = setting(
         "square", data_only=True, help="squeeze to a square, cut the middle square, or keep the sides' ratio"

@@ -251,3 +251,13 @@ def test_the_keys_are_those_of_fit_and_task():
     apart = {"tasks", "model", "backbone", "tokenizer", "seed", "trainer", "resume", "trainer_settings"}
     assert set(FIT) == set(inspect.signature(fit).parameters) - apart
     assert set(TASK) == set(inspect.signature(Task).parameters) - {"name", "catalog"}
+
+
+def test_checking_a_file_checks_its_metrics(tmp_path):
+    first = 'tasks:\n  a:\n    instruction: "-> [TEXT:text]"\n    metrics: [bleuu]\n'
+    second = '  b: {instruction: "-> [TEXT:x]", metrics: [iou]}\n'
+    with pytest.raises(ConfigError) as caught:
+        read_taskfile(write(tmp_path / "t.yaml", first + second)).check()
+    found = str(caught.value).splitlines()
+    assert "t.yaml line 4: `tasks.a.metrics`: " in found[0] and "did you mean `bleu`?" in found[0]
+    assert "line 5: `tasks.b.metrics`: the metric `iou` suits BOX, but `x` is TEXT" in found[1]
