@@ -223,7 +223,8 @@ def read_as_seen(model: Any, bound: Bound, number: int, row: Mapping[str, Any]) 
     for slot in hidden:
         tensors = held[slot.index].tensors if slot.index in held else {}
         if "patches" in tensors:
-            found[slot.index] = picture_of_patches(tensors["patches"], settings_of_slot(slot)["patch"])
+            settings = settings_of_slot(slot)
+            found[slot.index] = picture_of_patches(tensors["patches"], settings.get("patch") or settings["factor"])
         elif slot.modality == "TEXT":
             found[slot.index] = masked_text([int(token) for token in tensors["tokens"]], model.tokenizer)
     return found

@@ -69,6 +69,7 @@ class OfaNetwork(nn.Module):
         self.encoder_norm = nn.LayerNorm(width)
         self.decoder_norm = nn.LayerNorm(width)
         self.apply(_initialise)
+        self.source_places.level()
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """Hidden states [rows, width] of embeddings [rows, width], source rows before target rows.

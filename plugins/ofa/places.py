@@ -13,8 +13,11 @@ from ...core.layout import Layout
 SIDE = 128
 """Steps told apart along height and width."""
 WAVES = 32
+DEVIATION = 0.02
 SHORTEST, LONGEST = 0.02, 10_000.0
 """Periods of the sines that tell times apart, in seconds."""
+MOVING = 3
+"""Of the waves, one in so many turns far within a clip."""
 
 
 class Places(nn.Module):
@@ -34,14 +37,25 @@ class Places(nn.Module):
         self.index = nn.Parameter(torch.empty(positions + grid, width))
         self.norm = nn.LayerNorm(width)
         self.place_norm = nn.LayerNorm(width)
-        nn.init.trunc_normal_(self.index, std=0.02)
+        nn.init.trunc_normal_(self.index, std=DEVIATION)
         self.height = self.width = self.time = None
         if grid:
             self.height = nn.Parameter(torch.empty(SIDE, width))
             self.width = nn.Parameter(torch.empty(SIDE, width))
             self.time = Linear(2 * WAVES, width, bias=False)
             for table in (self.height, self.width, self.time.weight):
-                nn.init.trunc_normal_(table, std=0.02)
+                nn.init.trunc_normal_(table, std=DEVIATION)
+
+    @torch.no_grad()
+    def level(self) -> None:
+        """Start time on a level with height and width, whatever drew its weights, and let time 0 add nothing.
+
+        The sum of the three is normed: a larger part, or one that is the same in all rows, would drown the others.
+        """
+        if self.time is not None:
+            weight = self.time.weight
+            weight.mul_(DEVIATION * (MOVING / WAVES) ** 0.5 / weight.square().mean().sqrt())
+            self.index[self.positions].sub_(weight[:, WAVES:].sum(1))
 
     def forward(self, x: Tensor, kinds: Tensor, index: Tensor) -> Tensor:
         """Rows [..., width] with their kind and running index, int64 [...] each."""
