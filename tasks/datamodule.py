@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from ..core.batch import Batch
-from ..core.errors import ConfigError, DataError
+from ..core.errors import ConfigError, DataError, OmnilineError
 from ..core.example import Example, RowId
 from ..core.packing import pack
 from ..core.reader import Reader
@@ -249,24 +249,24 @@ def _with_totals(batches: Iterator[Batch], accumulate: int, steps: int) -> Itera
             yield batch.with_totals(totals, ports)
 
 
-def _raised(batches: Iterable[Batch | DataError]) -> Iterator[Batch]:
+def _raised(batches: Iterable[Batch | OmnilineError]) -> Iterator[Batch]:
     """The batches, or the error that a loader worker met, as it was raised there."""
     for item in batches:
-        if isinstance(item, DataError):
+        if isinstance(item, OmnilineError):
             raise item
         yield item
 
 
-class _StreamData(IterableDataset[Batch | DataError]):
+class _StreamData(IterableDataset[Batch | OmnilineError]):
     def __init__(self, stream: Stream, start: Position, rank: int) -> None:
         self.stream, self.start, self.rank = stream, start, rank
 
-    def __iter__(self) -> Iterator[Batch | DataError]:
+    def __iter__(self) -> Iterator[Batch | OmnilineError]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         try:
             yield from self.stream.batches(self.start, self.rank, worker=worker, workers=workers)
-        except DataError as error:
+        except OmnilineError as error:
             yield error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from .saving import unreadable, with_whole_files
 from .task import Task
 from .trainer_settings import suited
 
+KILLED = re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly).*")
 LOGGERS = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch")
 
 
@@ -100,7 +102,7 @@ def fit(
     size = {"batch_tokens": batch_tokens, "batch_rows": batch_rows, "padded": padded, "valid_rows": valid_rows}
     loading = {"workers": workers, "worker_start": worker_start}
     data = DataModule(mixture, model=model, seed=seed, **loading, **size)  # type: ignore[arg-type]
-    with _quiet(own), compiled(model, trainer, compile):
+    with _quiet(own), compiled(model, trainer, compile), _workers_named():
         trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume is not None else None, weights_only=True)
     report(module.ledger)
     model.network.to("cpu")
@@ -146,6 +148,25 @@ def _trainer(settings: dict[str, Any]) -> L.Trainer:
     if "max_steps" not in settings and "max_epochs" not in settings and "max_time" not in settings:
         raise ConfigError("say how long to train: max_steps=, max_epochs= or max_time=")
     return L.Trainer(**{**defaults, **settings, "callbacks": callbacks})
+
+
+@contextmanager
+def _workers_named() -> Iterator[None]:
+    """A loader worker that was killed is a sentence; torch tells it from within whatever runs at that moment.
+
+    Raises:
+        ConfigError: a worker was killed.
+    """
+    try:
+        yield
+    except RuntimeError as cause:
+        found = KILLED.search(str(cause))
+        if found is None:
+            raise
+        raise ConfigError(
+            f"a loader worker ended at once ({found[0].strip(' .')}), as one does that takes too much memory: use "
+            "fewer workers, or rows that take less; resume= goes on from a checkpoint"
+        ) from cause
 
 
 @contextmanager

@@ -138,12 +138,25 @@ class MapRows(Rows):
         super().__init__(name)
         self.data = data
         self.convert = convert
+        self._count: int | None = None
 
     def __len__(self) -> int:
-        return len(self.data)
+        """As it was first asked for: a run has planned with it."""
+        if self._count is None:
+            self._count = len(self.data)
+        return self._count
 
     def __getitem__(self, index: int) -> Row:
-        row = self.mapping(self.data[self.checked(index)], index)
+        try:
+            found = self.data[self.checked(index)]
+        except IndexError as cause:
+            if index >= len(self) or len(self.data) == len(self):
+                raise
+            raise DataError(
+                f"{self.name}: the source must not change while it is read, but had {len(self)} rows and has "
+                f"{len(self.data)}"
+            ) from cause
+        row = self.mapping(found, index)
         return row if self.convert is None else self.convert(row)
 
     def values(self, path: str, most: int | None = None, *, skip: bool = False) -> Iterator[Any]:

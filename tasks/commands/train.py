@@ -11,7 +11,6 @@ from typing import Any
 
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from ...core.errors import BundleError, ConfigError
@@ -23,12 +22,11 @@ from ..progress import Progress
 from ..saving import unreadable, with_whole_files
 from ..taskfile import TaskFile
 from ..trainer_settings import suited
-from . import show
+from . import keeping, show
 from .evaluate import table
 from .given import taskfile
 
 LENGTHS = ("max_steps", "max_epochs", "max_time")
-CHECKPOINT_EVERY = 500
 JUDGED_ROWS = 256
 
 
@@ -130,35 +128,13 @@ def make_trainer(file: TaskFile, checkpoints: Path) -> L.Trainer:
     if settings.get("enable_progress_bar", True):
         callbacks.append(Progress())
     if settings.get("enable_checkpointing", True):
-        callbacks += _checkpoints(checkpoints)
+        callbacks += keeping.checkpoints(checkpoints)
     settings = with_whole_files(settings)
     defaults: dict[str, Any] = {"logger": False, "enable_model_summary": False, "default_root_dir": str(checkpoints)}
     try:
         return L.Trainer(**{**defaults, **settings, "callbacks": callbacks})
     except (ValueError, TypeError, MisconfigurationException) as cause:
         raise ConfigError(f"{file.document.place(('trainer',))}`trainer` does not suit Lightning: {cause}") from cause
-
-
-def _checkpoints(folder: Path) -> list[L.Callback]:
-    """The state every 500 steps of the optimiser, the newest alone, and at the end."""
-    periodic = ModelCheckpoint(
-        dirpath=folder,
-        filename="newest",
-        every_n_train_steps=CHECKPOINT_EVERY,
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
-    return [periodic, _Last(folder / "last.ckpt")]
-
-
-class _Last(L.Callback):
-    """Keeps the state in which training ends, for going on later with more steps."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.save_checkpoint(self.path)
 
 
 def quieten() -> None:

@@ -11,7 +11,7 @@ import torch
 from pyarrow import parquet
 
 import omniline as ol
-from omniline.core.errors import DataError, InstructionError
+from omniline.core.errors import ConfigError, DataError, InstructionError
 from omniline.tasks.binding import bind
 from omniline.tasks.sources import open_source
 
@@ -147,3 +147,27 @@ def test_forked_workers_do_not_share_an_open_stream(tmp_path):
     assert len(seen) > 1000 and len(set(seen)) == len(seen)
     texts = [row["q"] for row in model.bound(task).rows["train"].readable(1500)]
     assert texts == [f"{n:05d} {'x' * 40}" for n in range(1500)]
+
+
+def test_a_source_whose_length_changes():
+    """A run has planned with the length that it found: more rows are not read, and fewer are said."""
+    rows = [{"q": f"w{n}", "a": "y"} for n in range(9)]
+    held = open_source(rows, name="t")
+    assert len(held) == 9
+    rows.append({"q": "late", "a": "y"})
+    assert len(held) == 9 and len(list(held)) == 9
+    del rows[4:]
+    with pytest.raises(DataError, match="t: the source must not change while it is read, but had 9 rows and has 4"):
+        held[6]
+
+
+class Ending(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        yield from ({"q": f"w{n}", "a": "y"} for n in range(600))
+        raise ValueError("the link is gone")
+
+
+def test_a_stream_that_breaks_in_a_worker_is_one_sentence():
+    task = ol.Task("t", LINE, train=Ending(), on_error="skip")
+    with pytest.raises(ConfigError, match="^t.train: the source ended with an error in row 600, so that no row"):
+        ol.fit(task, backbone=SMALL, max_steps=60, workers=1, worker_start="fork", enable_progress_bar=False)

@@ -1,7 +1,8 @@
 """Checkpoints as files: whole or as they were, and one that does not suit is said in a sentence."""
 
 import json
-import sys
+import os
+import signal
 
 import pytest
 import torch
@@ -82,6 +83,7 @@ def test_a_run_goes_on_from_the_newest_whole_checkpoint_and_its_ledger(folder, c
     kept, last = folder / "out.checkpoints" / "kept.ckpt", folder / "out.checkpoints" / "last.ckpt"
     kept.write_bytes(last.read_bytes())
     last.write_bytes(b"")
+    os.utime(kept, (1, 1))
     counts = torch.load(kept, weights_only=True)["ledger"]
     assert counts["seen"]["t"] > 40 and counts["bad"]["t"] > 0
     ledger = folder / "out.checkpoints" / "skipped.jsonl"
@@ -93,9 +95,66 @@ def test_a_run_goes_on_from_the_newest_whole_checkpoint_and_its_ledger(folder, c
     assert ledger.read_text() == before
     told = torch.load(last, weights_only=True)
     assert told["global_step"] == 12 and told["ledger"]["seen"]["t"] > counts["seen"]["t"]
-    assert "lightning" in sys.modules
 
 
 def test_other_tasks_are_refused_at_the_command_line(folder, capfd):
     assert main(["train", "t.yaml", "tasks.t.instruction=[TEXT:q] -> [CATEGORY:a]", "--resume"]) == 1
     assert "error: the checkpoint is of another backbone, tokenizer or set of tasks" in capfd.readouterr().err
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_step_and_keeps_it(folder, capfd, monkeypatch, number):
+    """In the middle of a step, twice a second one: going on gives the weights of a run that was never interrupted."""
+    longer = ["train", "t.yaml", "trainer.max_steps=9", "trainer.accumulate_grad_batches=2"]
+    assert main([*longer, "save=whole"]) == 0
+    step = ol.Module.training_step
+
+    def stopping(self, batch, index):
+        if self.trainer.global_step == 3 and index % 2 == (number == signal.SIGTERM):
+            signal.raise_signal(number)
+        return step(self, batch, index)
+
+    monkeypatch.setattr(ol.Module, "training_step", stopping)
+    monkeypatch.setattr(signal, "default_int_handler", signal.getsignal(signal.SIGINT))
+    assert main([*longer, "save=cut"]) == 130
+    said = capfd.readouterr().err
+    assert "kept at step 4: " in said and said.endswith("cut.checkpoints/last.ckpt; go on with --resume\ninterrupted\n")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    assert main([*longer, "save=cut", "--resume"]) == 0
+    whole, cut = (weights(folder / name / "last.ckpt") for name in ("whole.checkpoints", "cut.checkpoints"))
+    assert whole.keys() == cut.keys() and all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_a_second_interrupt_does_not_wait(folder, capfd, monkeypatch):
+    def stopping(self, batch, index):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(ol.Module, "training_step", stopping)
+    monkeypatch.setattr(signal, "default_int_handler", signal.getsignal(signal.SIGINT))
+    assert main(["train", "t.yaml", "save=cut"]) == 130
+    assert "kept at step" not in capfd.readouterr().err
+
+
+class Killing(torch.utils.data.Dataset):
+    """Its process ends without a word, as one does that takes too much memory."""
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        if torch.utils.data.get_worker_info() is not None:
+            signal.raise_signal(signal.SIGKILL)
+        return {"q": "x", "a": "y"}
+
+
+def test_a_loader_worker_that_is_killed_is_a_sentence():
+    task = ol.Task("t", "[TEXT:q] -> [TEXT:a]", train=Killing())
+    with pytest.raises(ConfigError, match=r"a loader worker ended at once \(DataLoader worker .*use fewer workers"):
+        ol.fit(task, backbone=SMALL, max_steps=3, workers=1, worker_start="fork", enable_progress_bar=False)
