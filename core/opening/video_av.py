@@ -13,6 +13,8 @@ from .video_footage import SHORTEST, Frames, Header, Pixels, Size, refuse_giant
 FILTERS = {"nearest": "POINT", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "lanczos": "LANCZOS"}
 INDEXED = ("mov", "matroska", "avi")
 """FFmpeg's names of the containers that hold an index of their key frames; times behind it are exact."""
+THREADED = 17
+"""The version of PyAV that began to scale a frame with a thread for each core; to begin them takes longer than it."""
 FAR = 10.0
 """Seconds ahead from which seeking pays without an index."""
 BACK = (0.0, 5.0, 30.0, 1e9)
@@ -42,6 +44,7 @@ class AvFilm:
         try:
             self._stream = self._film(av)
             self._reformatter = VideoReformatter()
+            self._single = {"threads": 1} if int(av.__version__.partition(".")[0]) >= THREADED else {}
             self._start = self._stream.start_time or 0
             self._tick = float(self._stream.time_base or 1 / 90_000)
             self._decoded: Iterator[Any] | None = None
@@ -204,7 +207,7 @@ class AvFilm:
     def _picture(self, frame: Any, size: Size, filter: str) -> Pixels:
         lying = bool(frame.rotation % 180)
         width, height = size[::-1] if lying else size
-        made = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=FILTERS[filter])
+        made = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=FILTERS[filter], **self._single)
         pixels: Any = made.to_ndarray()
         return np.rot90(pixels, frame.rotation // 90) if frame.rotation else pixels
 

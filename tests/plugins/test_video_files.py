@@ -6,6 +6,7 @@ import pickle
 import struct
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -97,6 +98,18 @@ def test_both_libraries_show_the_same(films, suffix):
     assert ours.stamps.tolist() == pytest.approx(theirs.stamps.tolist(), abs=1e-3)
     assert len(ours.stamps) == 5
     assert np.abs(ours.pixels.astype(int) - theirs.pixels).mean() < 2
+
+
+@pytest.mark.parametrize(("version", "how"), [("18.1.0", {"threads": 1}), ("16.1.0", {})])
+def test_frames_are_scaled_without_threads_of_their_own(films, monkeypatch, version, how):
+    monkeypatch.setattr(av, "__version__", version)
+    film, path, seen = AvFilm(str(films["mp4"]), "film"), str(films["mp4"]), []
+    reformat = film._reformatter.reformat
+    film._reformatter = SimpleNamespace(reformat=lambda *at, **named: seen.append(named) or reformat(*at, **named))
+    pixels = film.frames([0.05, 0.31], (32, 24), "bilinear").pixels
+    film.close()
+    assert [{k: v for k, v in named.items() if k != "interpolation"} for named in seen] == [how, how]
+    assert np.array_equal(pixels, AvFilm(path, path).frames([0.05, 0.31], (32, 24), "bilinear").pixels)
 
 
 @pytest.mark.parametrize("missing", ["av", "decord"])
