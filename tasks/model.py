@@ -35,6 +35,7 @@ from .freezing import freeze as freeze_weights
 from .mixture import Mixture, mixture_of
 from .predicting import Predictor
 from .pretrained import start_from
+from .readers import Readers
 from .settling import settle_by_others
 from .task import Task
 from .tokenizing import tokenizer_for
@@ -82,7 +83,7 @@ class Model:
         self.prefixes = PrefixStore()
         self.network = self._make({spec.name for spec in table}, Unfilled()) if loaded else self._make(set())
         self._bounds: dict[int, Bound] = {}
-        self._readers: dict[str, tuple[Bound, Reader]] = {}
+        self._readers = Readers()
 
     def _make(self, loaded: Collection[str], unfilled: Unfilled | None = None) -> Network:
         made = Network(
@@ -206,11 +207,8 @@ class Model:
 
     def reader(self, bound: Bound) -> Reader:
         """A reader of the task's rows for this model's ports."""
-        held = self._readers.get(bound.task.name)
-        if held is None or held[0] is not bound:
-            held = bound, self._reader(bound.task.name, self._with_known_sets(bound.plan))
-            self._readers[bound.task.name] = held
-        return held[1]
+        name, plan = bound.task.name, bound.plan
+        return self._readers.of_task(bound, lambda: self._reader(name, self._with_known_sets(plan)))
 
     def _reader(self, name: str, plan: Plan) -> Reader:
         return make_reader(
@@ -277,7 +275,9 @@ class Model:
         return stream(self._predictor(instruction, settings), row)
 
     def _predictor(self, instruction: Text, settings: Mapping[str, Any]) -> Predictor:
-        return Predictor(self, self._reader("predict", self.plan(instruction)), **settings)
+        plan = self.plan(instruction)
+        reader = self._readers.of_line(plan, lambda: self._reader("predict", plan))
+        return Predictor(self, reader, **settings)
 
     def save(self, folder: str | Path, *, format: str = "omniline") -> Path:
         """Write the bundle that `load` reads: weights as safetensors, the rest as JSON, a hash of each file.
