@@ -46,6 +46,9 @@ class Adapter(Declaration):
         settle: "module:function" or "": when a task meets its data, `function(settings, raw)` gets a slot's settings
             and the first value of its column (None for none), and returns the settings to change, as plain values.
         settled: the settings, None by default, that `settle` may fill.
+        says: "module:function" or "": `function(settings, raw)` gives the texts that a value is written as, for the
+            making of a tokenizer; an error of the value's own is one of the types that a codec raises. Without it they
+            are the strings that the value holds.
         adopts: "module:function" or "": when a model comes from a checkpoint with a chat template, `function(template)`
             gives the settings to write as it does, and a sentence for the user where none do ("" otherwise).
     """
@@ -65,6 +68,7 @@ class Adapter(Declaration):
     follows_nearest: ClassVar[bool] = True
     settle: ClassVar[str] = ""
     settled: ClassVar[tuple[str, ...]] = ()
+    says: ClassVar[str] = ""
     adopts: ClassVar[str] = ""
 
     def tokens(self) -> Tokens:

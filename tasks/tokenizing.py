@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
 from ..core.catalog import Catalog
-from ..core.parts import working_half
+from ..core.codec import UNREADABLE
+from ..core.parts import adapter_of, working_half
 from ..core.plan import Prompt, SlotPlan, walk
-from ..core.rows import is_list
+from ..core.rows import is_absent, is_list
 from .binding import Bound
 
 MOST_ROWS = 20_000
 """Rows of each task that a tokenizer is trained on."""
+MOST_KEPT = 64
+"""Strings of which it is remembered what they are written as."""
 
 
 def tokenizer_for(wanted: Any, bounds: Sequence[Bound], catalog: Catalog) -> Any:
@@ -44,15 +48,49 @@ def texts_of(bounds: Sequence[Bound]) -> Iterator[str]:
                     yield from repeat(step.text, max(1, rows // len(wordings)))
         if train is None:
             continue
-        for path in sorted({slot.path for slot in text_slots(bound)}):
+        slots = {slot.path: slot for slot in sorted(text_slots(bound), key=lambda slot: bool(_says(slot, bound)))}
+        for path, slot in sorted(slots.items()):
+            said = _sayer(slot, bound)
             for value in train.values(path, MOST_ROWS, skip=bound.task.on_error == "skip"):
-                yield from _strings(value)
+                yield from said(value)
 
 
 def text_slots(bound: Bound) -> list[SlotPlan]:
     """The slots whose values go through the tokenizer."""
     slots = [slot for wording in bound.plan.alternatives for slot in wording.slots]
     return [s for s in slots if "tokenizer" in bound.task.catalog.adapter(s.adapter.name).assets]
+
+
+def _says(slot: SlotPlan, bound: Bound) -> str:
+    return bound.task.catalog.adapter(slot.adapter.name).says
+
+
+def _sayer(slot: SlotPlan, bound: Bound) -> Callable[[Any], Iterable[str]]:
+    """What gives the texts of a slot's values: the adapter's own function, or the strings that they hold."""
+    target = _says(slot, bound)
+    if not target:
+        return _strings
+    says = working_half(target, f"what the adapter `{slot.adapter.name}` says")
+    settings = adapter_of(slot, bound.task.catalog).settings()
+
+    def one(value: Any) -> list[str]:
+        try:
+            return list(says(settings, value))
+        except UNREADABLE:
+            return []  # it is named when the row is read
+
+    kept = lru_cache(MOST_KEPT)(one)  # often a path, the same in every row
+
+    def every(value: Any, depth: int = slot.depth) -> Iterator[str]:
+        if is_absent(value):
+            return
+        if depth and is_list(value):
+            for item in value:
+                yield from every(item, depth - 1)
+            return
+        yield from kept(value) if isinstance(value, str) else one(value)
+
+    return every
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -65,6 +65,7 @@ class Struct(Adapter):
     codec = "omniline.plugins.language.struct:StructCodec"
     port = TEXT_PORT
     assets = ("tokenizer",)
+    says = "omniline.plugins.language.struct:written_texts"
     cuttable = True
     follows = ("TEXT",)
     follows_by = "question"
