@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.encoding import SlotReader
+from ..core.opening.pictures import open_picture
 from ..core.outputs import Writer, write_value
 
 
@@ -23,6 +24,8 @@ def writers_of(slots: Sequence[SlotReader], depth: Callable[[SlotReader], int]) 
 
 
 def _saving(reader: SlotReader) -> Callable[[Any, Path], Path] | None:
+    if reader.slot.given and reader.slot.modality == "IMAGE":
+        return lambda value, stem: write_value(open_picture(value), stem)  # whole, not as large as the model sees it
     save: Callable[[Any, Path], Path] | None = getattr(reader.codec, "save", None)
     returned: Callable[[Any], Any] | None = getattr(reader.codec, "returned", None)
     if not reader.slot.given or returned is None:

@@ -83,9 +83,7 @@ class MotionCodec:
         Raises:
             ValueError or TypeError: it is no motion, of another skeleton, or too short or too long.
         """
-        motion = self._piece(self._read_whole(raw), reading)
-        if self.anchor_frame is not None:
-            motion = anchored(motion, self.anchor_frame)
+        motion = self._seen(raw, reading)
         if reading.side == "source" and reading.corrupts and self.mask_ratio:
             motion = replace(motion, known=self._masked(motion, reading))
         features = to_features(motion)
@@ -108,12 +106,16 @@ class MotionCodec:
         return of_features(features, skeleton=self.skeleton, fps=self.rate)
 
     def returned(self, raw: Any) -> Motion:
-        """A motion of the data as it comes back, whatever spelling of it a row holds."""
-        return self._read_whole(raw)
+        """A motion of the data as it comes back, whatever spelling of it a row holds: the piece, moved to its anchor."""
+        return self._seen(raw, Reading(mode="predict"))
 
     def save(self, value: Motion, stem: Path) -> Path:
         """Write a .bvh, or an .npz where no skeleton is known."""
         return value.save(stem.with_name(stem.name + (".npz" if value.skeleton is None else ".bvh")))
+
+    def _seen(self, raw: Any, reading: Reading) -> Motion:
+        motion = self._piece(self._read_whole(raw), reading)
+        return motion if self.anchor_frame is None else anchored(motion, self.anchor_frame)
 
     def _read_whole(self, raw: Any) -> Motion:
         motion = self._fitted(read_motion(raw, self.skeleton), raw)

@@ -19,7 +19,6 @@ from torch.nn import functional as F
 
 from ...core.codec import Encoded, Reading
 from ...core.layers import Linear
-from ...core.opening.pictures import open_picture
 from ...core.port import Head, Port
 from ...core.view import View
 from .codes_loading import load_tokenizer
@@ -80,8 +79,8 @@ class ImageCodesCodec:
         return Image.fromarray(predicted["pixels"][0].cpu().numpy())
 
     def returned(self, raw: Any) -> Image.Image:
-        """A picture of the data, upright and in RGB."""
-        return open_picture(raw)
+        """A picture of the data as it comes back from a tokenizer that loses nothing."""
+        return Image.fromarray(self.framing.pixels(raw, Reading(mode="predict")))
 
 
 def encoded(frames: Any, factor: int, reading: Reading, times: Any = (0.0,)) -> Encoded:

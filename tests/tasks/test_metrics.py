@@ -7,8 +7,11 @@ from PIL import Image
 from torchvision.tv_tensors import BoundingBoxes
 
 import omniline as ol
+from omniline.core.codec import Reading
 from omniline.core.errors import ConfigError, PluginError
 from omniline.core.outputs import Output
+from omniline.plugins.motion.codec import MotionCodec
+from omniline.plugins.vision.codes import ImageCodesCodec
 from omniline.tasks import predicting
 from omniline.tasks.binding import bind
 from omniline.tasks.evaluation import evaluate, judge
@@ -157,3 +160,28 @@ def test_many_rows_are_read_a_few_batches_at_a_time(monkeypatch):
     assert held == [10] * 7
     assert [one.a for one in again] == [one.a for one in plain]
     assert [one.scores["a"] for one in again] == pytest.approx([one.scores["a"] for one in plain])
+
+
+@pytest.mark.parametrize("mode", ["square", "crop"])
+def test_a_perfect_picture_is_perfect_however_the_slot_frames_it(mode):
+    draw = np.random.default_rng(0)
+    true = Image.fromarray(draw.integers(0, 256, (24, 40, 3), dtype=np.uint8))
+    turned = Image.Exif()
+    turned[0x112] = 6
+    true.info["exif"] = turned.tobytes()
+    line = f"[TEXT:q] -> [IMAGE:img,size=16,factor=4,codes=16,channels=16,mode={mode}]"
+    codec = ImageCodesCodec(size=16, factor=4, mode=mode)
+    found = judged(line, [{"q": "x", "img": true}], [{"img": codec.returned(true)}], metrics=["psnr"])
+    assert found == {"img/psnr": 100.0}
+
+
+def test_a_perfect_motion_is_perfect_in_its_piece_and_place():
+    root = np.cumsum(np.full((30, 3), 0.1), 0) + 5
+    true = {"root": root, "rotations": np.tile(np.eye(3), (30, 22, 1, 1)), "fps": 30}
+    codec = MotionCodec(window=12, anchor_frame=0)
+    found = judged(
+        "[TEXT:q] -> [MOTION:m,window=12,anchor_frame=0]",
+        [{"q": "x", "m": true}],
+        [{"m": codec.decode({"values": torch.as_tensor(codec.encode(true, Reading(side="target")).labels["values"])})}],
+    )
+    assert max(found.values()) < 1e-3
