@@ -106,7 +106,7 @@ class MotionCodec:
         return of_features(features, skeleton=self.skeleton, fps=self.rate)
 
     def returned(self, raw: Any) -> Motion:
-        """A motion of the data as it comes back, whatever spelling of it a row holds: the piece, moved to its anchor."""
+        """A motion of the data as it comes back, whatever spelling a row has: the piece, moved to its anchor."""
         return self._seen(raw, Reading(mode="predict"))
 
     def save(self, value: Motion, stem: Path) -> Path:
