@@ -108,6 +108,18 @@ class Notation:
             raise ValueError(self._outside(written.numbers, (wide, tall), written.canvas is not None, touches))
         return tuple(min(max(value, 0.0), 1.0) for value in (x0, y0, x1, y1))  # type: ignore[return-value]
 
+    def corners(self, raw: Any) -> Corners:
+        """The corners x0, y0, x1, y1 in the slot's own unit, also of a box that brings the canvas of its pixels.
+
+        Raises:
+            TypeError, ValueError: see `read_box`.
+        """
+        written = read_box(raw, self.format)
+        if written.canvas is None or (self.unit == "pixels" and self.size is None):
+            return written.corners
+        (x0, y0, x1, y1), (wide, tall), far = written.corners, written.canvas, self.size or 1.0
+        return x0 / wide * far, y0 / tall * far, x1 / wide * far, y1 / tall * far
+
     def written(self, shares: Corners, view: View | None) -> Corners:
         """Corners in shares, 0 to 1, as the slot writes them."""
         wide, tall = self._sides(view)

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from ..codec import FORCED, Reading
 from ..view import Corners, View
-from .boxes import Format, Notation, Unit, read_box
+from .boxes import Format, Notation, Unit
 from .pictures import open_picture
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
@@ -94,7 +94,7 @@ class FollowingCodec:
         Raises:
             TypeError, ValueError: not a box.
         """
-        return read_box(value, self._notation.format).corners
+        return self._notation.corners(value)
 
 
 def roles_of(left: bool, reading: Reading, rows: int) -> np.ndarray[Any, Any] | None:

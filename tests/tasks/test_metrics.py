@@ -80,6 +80,16 @@ def test_a_group_of_boxes_and_classes_of_any_kind(boxes, labels):
     assert found == pytest.approx({"box/iou": 1, "box/map": 1, "box/map_50": 1, "label/exact_match": 1})
 
 
+@pytest.mark.parametrize(
+    ("setting", "box"),
+    [("", (0.25, 0.25, 0.5, 0.5)), (",size=100", (25, 25, 50, 50)), (",unit=pixels", (16, 12, 32, 24))],
+)
+def test_boxes_that_bring_their_canvas_are_judged_in_the_slots_unit(setting, box):
+    true = BoundingBoxes([[16, 12, 16, 12]], format="XYWH", canvas_size=(48, 64))
+    line = f"[IMAGE:img,size=32] -> [BOX:box{setting}]"
+    assert judged(line, [{"img": PICTURE, "box": true}], [{"box": box}], metrics=["iou"]) == {"box/iou": 1.0}
+
+
 @pytest.mark.parametrize("box", [np.array(BOXES[0]), torch.tensor(BOXES[0]), None], ids=["array", "tensor", "none"])
 def test_an_optional_box_of_any_kind(box):
     found = judged(
