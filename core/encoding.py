@@ -43,6 +43,21 @@ class SlotReader:
     prepare: Callable[[Encoded, Reading], Encoded] | None = None
     drop: float = 0.0
 
+    def meant(self, raw: Any) -> Any:
+        """Of several references, as a held-out row may hold them for metrics, the one whose loss is measured.
+
+        It is the first text of a list, or the best of a mapping from answer to score, that the closed set has.
+        """
+        if self.slot.modality != "TEXT" or self.slot.depth or self.slot.given:
+            return raw
+        if isinstance(raw, Mapping) and raw and all(isinstance(score, int | float) for score in raw.values()):
+            answers = sorted(raw, key=lambda answer: -raw[answer])
+        elif isinstance(raw, list | tuple) and raw and all(isinstance(one, str) for one in raw):
+            answers = list(raw)
+        else:
+            return raw
+        return next((one for one in answers if not self.members or one in self.members), answers[0])
+
     def checked(self, raw: Any) -> Any:
         """The value, when a closed set has it; numbers become their names.
 
@@ -161,7 +176,8 @@ class RowEncoder:
         if item.slot < 0:
             return item
         slot = self.reader.slots[item.slot]
-        raw = slot.checked(item.raw)
+        held_out = self.mode == "valid" and side == "target" and self.reader.wording.arrow == "->"
+        raw = slot.checked(slot.meant(item.raw) if held_out else item.raw)
         try:
             rows = slot.codec.measure(raw, self.reading(Placed(item, side, place), limit=None))
         except UNREADABLE as cause:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from ..core.catalog import Catalog
+from ..core.codec import Mode
 from ..core.errors import ConfigError, DataError, Diagnostic, InstructionError, Source, carets
 from ..core.example import RowId
 from ..core.near import nearest
@@ -107,8 +108,9 @@ def check_first_rows(bound: Bound, reader: Reader) -> None:
         for index in range(min(FIRST_ROWS, len(rows) if rows.finite else FIRST_ROWS)):
             for wording in range(len(reader.wordings)):
                 try:
-                    sketch, _ = reader.sketch(bound.read(split, index), wording)
-                    reader.encode(sketch, RowId(bound.task.name, index), wording=wording)
+                    mode: Mode = "train" if split == "train" else "valid"
+                    sketch, _ = reader.sketch(bound.read(split, index), wording, mode=mode)
+                    reader.encode(sketch, RowId(bound.task.name, index), wording=wording, mode=mode)
                 except DataError as cause:
                     if bound.task.on_error == "skip":
                         continue

@@ -78,7 +78,7 @@ def truth_of(row: Mapping[str, Any], slot: SlotPlan) -> Any:
 def _listed(value: Any, depth: int, closed: bool) -> Any:
     if isinstance(value, list | tuple) or (depth and is_list(value)):
         return [_listed(one, depth - 1, closed) for one in entries(value)]
-    if not closed or isinstance(value, str) or is_absent(value):
+    if not closed or isinstance(value, str | Mapping) or is_absent(value):
         return value
     return str(as_member(value))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,8 +21,15 @@ class _Classes:
         self.truth: list[str] = []
 
     def update(self, predicted: Sequence[Any], truth: Sequence[Any]) -> None:
-        """Add rows: a predicted and a true class each."""
+        """Add rows: a predicted and a true class each.
+
+        Raises:
+            ValueError: a row has several true classes.
+        """
         check_lengths(self.name, predicted, truth)
+        several = next((t for p, t in zip(predicted, truth, strict=True) if _several(t) and not _several(p)), None)
+        if several is not None:
+            raise ValueError(f"`{self.name}` must get one true class a row, but got {several!r:.80}")
         self.predicted += [None if one is None else str(one) for one in predicted]
         self.truth += [str(one) for one in truth]
 
@@ -36,6 +43,10 @@ class _Classes:
         names = sorted({*self.truth, *(one for one in self.predicted if one is not None)})
         number: dict[str | None, int] = {one: i for i, one in enumerate(names)} | {None: len(names)}
         return torch.tensor([number[p] for p in self.predicted]), torch.tensor([number[t] for t in self.truth]), names
+
+
+def _several(value: Any) -> bool:
+    return isinstance(value, list | tuple | Mapping)
 
 
 class Accuracy(_Classes):

@@ -8,7 +8,8 @@ from torchvision.tv_tensors import BoundingBoxes
 
 import omniline as ol
 from omniline.core.codec import Reading
-from omniline.core.errors import ConfigError, PluginError
+from omniline.core.errors import ConfigError, DataError, PluginError
+from omniline.core.example import RowId
 from omniline.core.outputs import Output
 from omniline.plugins.motion.codec import MotionCodec
 from omniline.plugins.vision.codes import ImageCodesCodec
@@ -205,3 +206,46 @@ def test_a_perfect_motion_is_perfect_in_its_piece_and_place():
         ],
     )
     assert max(found.values()) < 1e-3
+
+
+REFERENCES = [["a red box", "one box"], ["two cats"], ["a dog", "the dog runs"]]
+
+
+def test_held_out_rows_hold_several_references():
+    rows = [{"q": str(i), "a": one} for i, one in enumerate(REFERENCES)]
+    task = ol.Task(
+        "t",
+        "[TEXT:q] -> [TEXT:a,max_length=16]",
+        train=[{**row, "a": row["a"][0]} for row in rows],
+        valid=rows,
+        metrics=["exact_match", "bleu", "rouge_l", "cider"],
+    )
+    model = ol.Model.build(tasks=task, backbone=SMALL)
+    (found,) = evaluate(model, task)
+    assert found.rows == 3 and len(found.values) == 4
+    values = judge(bind(task), rows, [Output({"a": one[-1]}, {}) for one in REFERENCES])[0]
+    assert values["a/exact_match"] == values["a/rouge_l"] == 1
+    reader, bound = model.reader(model.bound(task)), model.bound(task)
+    first = reader.example(bound.read("valid", 0), RowId("t", 0), mode="valid")
+    assert bytes(first.streams[0].target[-1].encoded.labels["tokens"][:-1].tolist()) == b"a red box"
+
+
+def test_references_of_a_closed_set_and_scores_of_answers():
+    rows = [{"q": "x", "a": ["perhaps", "yes"]}, {"q": "y", "a": {"no": 0.3, "yes": 1}}]
+    task = ol.Task("t", LINE, valid=rows, metrics=["vqa_score"])
+    (found,) = evaluate(ol.Model.build(tasks=task, backbone=SMALL), task)
+    assert found.rows == 2
+    values = judge(bind(task), rows, [Output({"a": "yes"}, {}), Output({"a": "no"}, {})])[0]
+    assert values["a/vqa_score"] == pytest.approx((1 / 6 + 0.3) / 2)
+
+
+def test_training_rows_hold_one_text():
+    rows = [{"q": "x", "a": ["yes", "no"]}]
+    with pytest.raises(ol.InstructionError, match="text must be a string, but is list"):
+        ol.Model.build(tasks=ol.Task("t", "[TEXT:q] -> [TEXT:a]", train=rows), backbone=SMALL)
+
+
+def test_a_class_is_one():
+    rows = [{"q": "x", "a": ["yes", "no"]}]
+    with pytest.raises(DataError, match="`accuracy` must get one true class a row, but got"):
+        judged(LINE, rows, [{"a": "yes"}], metrics=["accuracy"])
