@@ -102,22 +102,41 @@ def check_first_rows(bound: Bound, reader: Reader) -> None:
     """Encode the first rows of every split, so that a wrong type is found before training.
 
     Raises:
-        InstructionError: a value does not suit its slot.
+        InstructionError: a value does not suit its slot; where the task skips rows, none of the first suits.
     """
     for split, rows in bound.rows.items():
-        for index in range(min(FIRST_ROWS, len(rows) if rows.finite else FIRST_ROWS)):
-            for wording in range(len(reader.wordings)):
-                try:
-                    mode: Mode = "train" if split == "train" else "valid"
-                    sketch, _ = reader.sketch(bound.read(split, index), wording, mode=mode)
-                    reader.encode(sketch, RowId(bound.task.name, index), wording=wording, mode=mode)
-                except DataError as cause:
-                    if bound.task.on_error == "skip":
-                        continue
-                    where = f"task `{bound.task.name}`, {rows.place(index)}: {cause}"
-                    raise InstructionError(
-                        [_finding("OL312", where, bound.plan, _blamed(bound.plan, cause))]
-                    ) from cause
+        first: DataError | None = None
+        read = 0
+        for index in range(min(FIRST_READ, len(rows)) if rows.finite else FIRST_READ):
+            cause = _why_not(bound, reader, split, index)
+            read += cause is None
+            first = first or cause
+            if cause is not None and bound.task.on_error == "raise":
+                raise _unsuitable(bound, split, index, cause)
+            if index >= FIRST_ROWS - 1 and read:
+                break
+        if first is not None and not read:
+            raise _unsuitable(bound, split, 0, first)
+
+
+def _why_not(bound: Bound, reader: Reader, split: Split, index: int) -> DataError | None:
+    """Why a row cannot be read in one of its wordings, if it cannot."""
+    mode: Mode = "train" if split == "train" else "valid"
+    try:
+        for wording in range(len(reader.wordings)):
+            sketch, _ = reader.sketch(bound.read(split, index), wording, mode=mode)
+            reader.encode(sketch, RowId(bound.task.name, index), wording=wording, mode=mode)
+    except DataError as cause:
+        return cause
+    return None
+
+
+def _unsuitable(bound: Bound, split: Split, index: int, cause: DataError) -> InstructionError:
+    skips = "" if bound.task.on_error == "raise" else ", and no other of the first rows can be read"
+    where = f"task `{bound.task.name}`, {bound.rows[split].place(index)}: {cause}{skips}"
+    found = InstructionError([_finding("OL312", where, bound.plan, _blamed(bound.plan, cause))])
+    found.__cause__ = cause
+    return found
 
 
 def trial_reader(bound: Bound, tokenizer: Any) -> Reader:

@@ -215,6 +215,14 @@ class Loader:
         """Take up the recorded position."""
         self.module.load_state_dict(state_dict)
 
+    def _left(self) -> int:
+        """Batches until the epoch ends; the trainer may end it earlier (limit_train_batches), or be in its middle."""
+        trainer = self.module.trainer
+        if trainer is None or trainer.state.fn != TrainerFn.FITTING:
+            return self.steps
+        limit, done = trainer.num_training_batches, trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return max(0, int(min(limit, self.steps)) - done)
+
     def __iter__(self) -> Iterator[Batch]:
         module = self.module
         data = _StreamData(module.stream, module.position, self.rank)
@@ -225,7 +233,7 @@ class Loader:
             multiprocessing_context=start_context(module.worker_start) if module.workers else None,
             prefetch_factor=4 if module.workers else None,
         )
-        batches = _with_totals(_raised(loader), self.accumulate, self.steps)
+        batches = _with_totals(_raised(loader), self.accumulate, self._left())
         while True:
             began = time.perf_counter()
             batch = next(batches, None)
@@ -236,9 +244,10 @@ class Loader:
 
 
 def _with_totals(batches: Iterator[Batch], accumulate: int, steps: int) -> Iterator[Batch]:
-    """Read one optimiser step ahead, so that each of its batches knows the counts of all of them."""
-    for _ in range(0, steps, accumulate):
-        held = [next(batches) for _ in range(accumulate)]
+    """Read one optimiser step ahead, so that each of its batches knows the counts of all of them; the last is cut
+    short where an epoch is."""
+    for first in range(0, steps, accumulate):
+        held = [next(batches) for _ in range(min(accumulate, steps - first))]
         totals: dict[str, int] = {}
         ports: set[int] = set()
         for batch in held:
@@ -307,7 +316,7 @@ class ValidLoader:
     def _examples(self, failures: list[Failure]) -> Iterator[Example]:
         """The rows as examples; those that cannot be read are raised or listed, as the task says."""
         rows = self.bound.rows[self.split]
-        for index in range(min(self.most, len(rows)) if rows.finite else self.most):
+        for index in range(min(self.most, self.bound.rows_of_a_pass(self.split, self.most) or self.most)):
             id = RowId(self.bound.task.name, index)
             try:
                 yield self.reader.example(self.bound.read(self.split, index), id, mode="valid")

@@ -80,8 +80,7 @@ def evaluate(
 
 
 def _evaluate(model: Model, bound: Bound, split: Split, most: int | None, settings: dict[str, Any]) -> Evaluation:
-    source = bound.rows[split]
-    count = len(source) if source.finite else most or 1000
+    count = bound.rows_of_a_pass(split, most or 1000) or most or 1000
     failures: list[Failure] = []
     read = {index: _row(bound, split, index, failures) for index in range(min(count, most or count))}
     numbers = [index for index, row in read.items() if row is not None]
@@ -94,7 +93,7 @@ def _evaluate(model: Model, bound: Bound, split: Split, most: int | None, settin
             model.reader(bound),
             mode="valid",
             on_error=bound.task.on_error,
-            place=lambda number: source.place(numbers[number]),
+            place=lambda number: bound.rows[split].place(numbers[number]),
             **settings,
         )
         found = predictor.answers(held)

@@ -35,7 +35,7 @@ from .mixture import Mixture, mixture_of
 from .model import Model, objective_keys
 from .optimising import SCHEDULES, adamw, clear_denormal, shape_at
 from .precision import keep_batches, within
-from .ranks import Ranks, apart, full_state, shard, whole
+from .ranks import Ranks, apart, check_same_rows, full_state, shard, whole
 from .realised import Realised
 from .restoring import inside_window, restorable, said
 from .saving import check_weights
@@ -161,8 +161,9 @@ class Module(L.LightningModule):
         keep_batches(self.trainer.precision_plugin)
         if self.trainer.world_size == 1 or stage != "fit" or self._ranks is not None:
             return
-        bounds = {task.name: self.model.bound(task) for task in self.mixture}
-        self._ranks = Ranks(self.model, {n: b for n, b in bounds.items() if "train" in b.rows}, self.trainer)
+        bounds = {task.name: self.model.bound(task) for task in self.mixture if task.train is not None}
+        check_same_rows(bounds, self._summed, self.trainer.world_size, self.trainer.strategy.root_device)
+        self._ranks = Ranks(self.model, bounds, self.trainer)
         if self.ledger.path is not None and self.global_rank:
             self.ledger.path = self.ledger.path.with_suffix(f".rank{self.global_rank}{self.ledger.path.suffix}")
 
@@ -219,8 +220,7 @@ class Module(L.LightningModule):
         self.ledger.take_up(checkpoint.get("ledger", {}))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the counts of unreadable rows. Say when a checkpoint is inexact: inside an accumulation window the
-        gradients so far are not kept."""
+        """Keep the counts of unreadable rows. Say when gradients are not kept: inside an accumulation window."""
         checkpoint["ledger"] = self.ledger.counts()
         if self.trainer.state.fn != TrainerFn.FITTING:
             return

@@ -7,13 +7,13 @@ called.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
@@ -26,6 +26,7 @@ from ..core.plan import Repeat, walk
 from ..core.port import Port
 from .binding import Bound
 from .model import Model
+from .restoring import print_of
 
 LOOKED_AT = 256
 """Rows of each task that are looked at for a value of every port."""
@@ -52,6 +53,31 @@ def zero_rows(model: Model, bounds: Mapping[str, Bound]) -> dict[int, Inputs]:
                 found.setdefault(item.kind, Inputs(kind=item.kind, tensors=none))
             wanted -= found.keys()
     return found
+
+
+def check_same_rows(bounds: Mapping[str, Bound], summed: Callable[[Tensor], Tensor], ranks: int, device: Any) -> None:
+    """See that all ranks have the same rows; all of them must call it.
+
+    Args:
+        bounds: the bound tasks that train.
+        summed: sums a tensor over the ranks.
+        ranks: how many they are.
+        device: where it sums.
+
+    Raises:
+        ConfigError: a source gives each rank rows of its own, by task.
+    """
+    rows = {name: bound.rows["train"] for name, bound in sorted(bounds.items())}
+    told = [(len(source) if source.finite else 0, int(print_of(source)[:8] or "0", 16)) for source in rows.values()]
+    own = torch.tensor(told, dtype=torch.float64, device=device)
+    same = (summed(own.clone()) == own * ranks).all(1).tolist()
+    for name, alike in zip(rows, same, strict=True):
+        if not alike:
+            raise ConfigError(
+                f"the train rows of task `{name}` are others on every rank: pass the whole source, which is dealt to "
+                "the ranks here, not one that is split by rank (split_dataset_by_node, a DistributedSampler), and the "
+                "same files on every machine"
+            )
 
 
 def check_zero_rows(network: Network, inputs: Iterable[Inputs]) -> None:

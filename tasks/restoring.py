@@ -161,11 +161,28 @@ def _others(before: Mapping[str, Any], now: Mapping[str, Any], task: str) -> boo
 
 
 def print_of(rows: Rows) -> str:
-    """A hash of some rows of a source, to tell it from another; empty for one that is another at every reading."""
+    """A hash of some rows of a source, the same in every process, to tell it from another.
+
+    Empty for a source that cannot be read, or that is another at every reading.
+    """
     first = (0, len(rows) // 2, len(rows) - 1) if rows.finite else (0,)
     try:
-        found = pickle.dumps([rows[index] for index in first])
-        again = pickle.dumps([rows[index] for index in first])
+        found, again = (b"".join(_bytes_of(rows[index]) for index in first) for _ in range(2))
     except UNTOLD:
         return ""
     return hashlib.blake2b(found, digest_size=8).hexdigest() if found == again else ""
+
+
+def _bytes_of(value: Any) -> bytes:
+    """What a value holds; of a kind that is not known its name alone."""
+    if isinstance(value, Mapping):
+        return b"".join(_bytes_of(str(key)) + _bytes_of(value[key]) for key in sorted(value, key=str))
+    if isinstance(value, list | tuple):
+        return b"[" + b"".join(map(_bytes_of, value)) + b"]"
+    if isinstance(value, str | bytes | int | float | None):
+        return repr(value).encode("utf-8", "surrogatepass")
+    if hasattr(value, "numpy") and hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    made = getattr(value, "tobytes", None)
+    held = callable(made) and str(getattr(value, "dtype", "")) != "object"
+    return bytes(made()) if made is not None and held else type(value).__name__.encode()

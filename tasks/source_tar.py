@@ -67,8 +67,9 @@ class TarRows(Rows):
             raise DataError(f"{self.shard}: the member `{info.name}` must lie inside the archive, but leads out of it")
         if info.isdir() or path.name.startswith("."):
             return
-        if not info.isfile():
-            raise DataError(f"{self.shard}: the member `{info.name}` must be a plain file, but is a link or a device")
+        if not info.isfile() or info.issparse():
+            kind = "has holes (sparse)" if info.issparse() else "is a link or a device"
+            raise DataError(f"{self.shard}: the member `{info.name}` must be a plain file, but {kind}")
         stem, dot, column = path.name.partition(".")
         if not dot:
             raise DataError(f"{self.shard}: the member `{info.name}` must be named key.extension, but has no extension")

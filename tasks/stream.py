@@ -17,7 +17,7 @@ import numpy as np
 from torch.utils.data import get_worker_info
 
 from ..core.batch import Batch
-from ..core.errors import DataError
+from ..core.errors import ConfigError, DataError
 from ..core.example import Example, RowId
 from ..core.packing import pack
 from ..core.reader import Reader
@@ -117,6 +117,8 @@ class Stream:
             bad += [id for id in units[number] if id not in found]
         order = np.random.Generator(np.random.SFC64(mix(self.seed, "order", at.window))).permutation(len(units))
         rows = [sizes[i] for i in order if sizes[i]]
+        if self.rounds and not at.until:
+            self._refuse_long_rounds(rows)
         ways = [*at.cut, self.filled]
         batches = _batched(rows, ways[0])
         for way, then in pairwise(ways):
@@ -124,6 +126,20 @@ class Stream:
             if way[1:4] != then[1:4]:
                 batches = _batched([[row] for batch in batches for row in batch], then)
         return WindowPlan(at=at, batches=tuple(map(tuple, _even(batches, self.ranks))), bad=tuple(sorted(bad)))
+
+    def _refuse_long_rounds(self, rounds: list[list[Drawn]]) -> None:
+        """A round stays in one batch: when none fits, it is too many rows of one task to one of another.
+
+        Raises:
+            ConfigError: each is longer than a batch.
+        """
+        sizes = [sum(row.size.tokens for row in unit) for unit in rounds]
+        many = max(map(len, rounds), default=0)
+        if sizes and min(sizes) > self.batch_tokens and many > len(self.tasks):
+            raise ConfigError(
+                f'a round of the strategy "all" takes {min(sizes):,} tokens and more ({many:,} rows, one of the rarest '
+                f"task), but a batch {self.batch_tokens:,}: bring the weights nearer together, or raise batch_tokens"
+            )
 
     @property
     def filled(self) -> Filled:

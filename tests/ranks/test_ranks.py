@@ -103,3 +103,10 @@ def test_without_looking_for_unused_weights_ddp_says_so(tmp_path):
     seen, done = start(tmp_path / "job", "ddp_used", ranks=2)
     assert not seen and done.returncode != 0
     assert "DDP must look for unused weights" in done.stderr
+
+
+def test_a_source_that_is_split_by_rank_is_refused(tmp_path):
+    """Rows would be dealt twice, and half of them never seen."""
+    seen, done = start(tmp_path / "job", "ddp", "kind=dealt", ranks=2)
+    assert not seen and done.returncode != 0
+    assert "the train rows of task `text` are others on every rank: pass the whole source" in done.stderr

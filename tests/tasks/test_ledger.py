@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import omniline as ol
-from omniline.core.errors import DataError
+from omniline.core.errors import DataError, InstructionError
 from omniline.core.example import RowId
 from omniline.tasks.ledger import Failure, Ledger
 
@@ -87,7 +87,11 @@ def test_a_run_stops_past_its_threshold(pictures):
 
 def test_when_no_row_can_be_read_the_run_does_not_go_on_for_ever(pictures):
     rows = [row | {"img": "none.png"} for row in pictures]
-    task = ol.Task("t", LINE, train=rows, on_error="skip")
+    with pytest.raises(
+        InstructionError, match=r"task `t`, rows.0.: .*none.png.* and no other of the first rows can be"
+    ):
+        ol.Model.build(backbone=SMALL, tasks=ol.Task("t", LINE, train=rows, on_error="skip"))
+    task = ol.Task("t", LINE, train=[*rows[:99], pictures[0], *rows], on_error="skip")
     with pytest.raises(DataError, match="rows in a row could not be read"):
         ol.fit(task, backbone=SMALL, max_steps=60, metric_rows=0, **QUIET)
 

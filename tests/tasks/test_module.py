@@ -2,6 +2,7 @@
 
 import csv
 import warnings
+from collections import Counter
 from dataclasses import replace
 
 import lightning as L
@@ -13,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger
 import omniline as ol
 from omniline.core.errors import ConfigError
 from omniline.tasks.drawing import Position
+from omniline.tasks.evaluation import evaluate
 from omniline.tasks.module import Module
 
 DROPOUT = "ofa-tiny,width=16,heads=2,ffn=16,encoder_layers=1,decoder_layers=1,positions=128,dropout=0.2"
@@ -143,6 +145,37 @@ def test_a_checkpoint_of_validation_inside_an_accumulation_window_says_so(tmp_pa
             check_val_every_n_epoch=None,
             accumulate_grad_batches=3,
         )
+
+
+def test_an_epoch_that_ends_inside_an_accumulation_window(tmp_path, tasks):
+    """The step that is cut short takes the mean of its own batches, and the next epoch goes on behind them."""
+
+    class Seen(L.Callback):
+        batches = []
+
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.batches.append(batch)
+
+    run(tmp_path, tasks, Seen(), max_epochs=2, limit_val_batches=0, limit_train_batches=3, accumulate_grad_batches=2)
+    first, second, last, *then = Seen.batches
+    assert len(then) == 3 and last.totals == last.counts and then[2].totals == then[2].counts
+    assert first.totals == second.totals == Counter(first.counts) + Counter(second.counts)
+    assert last.after == then[0].position or tuple(last.after[:2]) == then[0].position
+
+
+def test_a_held_out_stream_is_read_once(tmp_path, small):
+    """A pass of five rows is five rows, not as many as might be asked for."""
+
+    class Streamed(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(small.rows(5))
+
+    task = ol.Task("t", "[TEXT:text] -> [TEXT:word]", train=small.rows(5), valid=Streamed())
+    model = small.build([task])
+    (loader,) = ol.DataModule(task, model=model).val_dataloader()
+    assert [id.row for batch in loader for id in batch.ids] == [0, 1, 2, 3, 4]
+    (found,) = evaluate(model, task)
+    assert found.rows == 5
 
 
 def test_a_stream_that_has_changed_is_said(tmp_path, tasks):

@@ -79,6 +79,16 @@ def test_all_tasks_in_every_batch(small):
         assert found["a"] == 2 * found["b"] == 2 * found["c"] > 0
 
 
+def test_a_round_that_fits_no_batch_is_refused(small):
+    """It would fill the memory: a round stays in one batch. Rounds of one row each stand alone, as a long row does."""
+    mixture = ol.Mixture([task(small, "a", weight=100), task(small, "b")], strategy="all")
+    said = r'a round of the strategy "all" takes [\d,]+ tokens and more \(101 rows, .*but a batch 150'
+    with pytest.raises(ConfigError, match=said):
+        next(stream(small, mixture).batches(Position()))
+    even = ol.Mixture([task(small, "a"), task(small, "b")], strategy="all")
+    assert len(next(stream(small, even, batch_tokens=5).batches(Position())).ids) == 2
+
+
 def test_a_mixture_inside_another(small):
     inner = ol.Mixture([task(small, "a"), task(small, "b", weight=3)], weight=2, strategy="round_robin")
     found = ol.Mixture([inner, task(small, "c")]).shares({"a": 5, "b": 5, "c": 5})

@@ -354,6 +354,17 @@ def test_a_shard_that_is_none_or_holds_links(tmp_path):
         len(open_source(write(tmp_path / "t.tar", "no tar" * 500), name="t"))
 
 
+def test_a_member_with_holes_is_refused(tmp_path):
+    """What stands in the archive are not its bytes, one after the other."""
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        info = tarfile.TarInfo("1.txt")
+        info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}
+        info.size = 512
+        archive.addfile(info, io.BytesIO(b"1\n0\n9\n".ljust(512, b"\0")))
+    with pytest.raises(DataError, match=r"`1.txt` must be a plain file, but has holes \(sparse\)"):
+        len(open_source(tmp_path / "s.tar", name="t"))
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
