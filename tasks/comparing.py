@@ -60,7 +60,7 @@ def neighbours(
 
     Names are the values of the first text or class beside the slot in its innermost group; None where there is none.
     """
-    beside = _naming(wording, slot)
+    beside = naming(wording, slot)
     return {
         "scores": [output.scores.get(slot.name) for output in outputs],
         "names": [output[beside.name] if beside and beside.name in output else None for output in outputs],
@@ -83,7 +83,8 @@ def _listed(value: Any, depth: int, closed: bool) -> Any:
     return str(as_member(value))
 
 
-def _naming(wording: Alternative, slot: SlotPlan) -> SlotPlan | None:
+def naming(wording: Alternative, slot: SlotPlan) -> SlotPlan | None:
+    """The first text or class beside a slot in its innermost group, which names its values."""
     groups = [step for step in walk(wording.target) if isinstance(step, Repeat) and slot.index in uses(step.steps)]
     inside = uses(groups[-1].steps) if groups else uses(wording.target)
     found = [wording.slots[index] for index in inside if index != slot.index]

@@ -11,6 +11,7 @@ from ..core.codec import UNREADABLE, Reading
 from ..core.encoding import RowEncoder, SlotReader
 from ..core.reader import Reader
 from ..core.rows import is_absent, read_path
+from .comparing import naming
 
 Drawer = Callable[..., Path]
 
@@ -53,11 +54,14 @@ def drawers_of(
     """
     found: dict[str, Drawer] = {}
     readers = reader.wordings[0].slots
+    wording = reader.wordings[0].wording
     for follower in (readers[index] for index in slots if readers[index].follows >= 0):
         slot = readers[follower.follows].slot
         value = made.get(slot.name) if slot.side == "target" and not slot.given else read_path(row, slot.path)
         if hasattr(follower.codec, "draw") and not slot.depth and not is_absent(value):
-            found[follower.slot.name] = partial(follower.codec.draw, picture=value)
+            beside = naming(wording, follower.slot)
+            names = made.get(beside.name) if beside else None
+            found[follower.slot.name] = partial(follower.codec.draw, picture=value, names=names)
     return found
 
 

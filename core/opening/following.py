@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from ..codec import FORCED, Reading
 from ..view import Corners, View
@@ -58,13 +58,14 @@ class FollowingCodec:
             ordered = _share(a), _share(b), _share(c), _share(d)
         return self._notation.written(ordered, view)
 
-    def draw(self, values: Any, picture: Any, stem: Path) -> Path:
-        """Draw predicted boxes on their picture, as .png beside `stem`.
+    def draw(self, values: Any, picture: Any, stem: Path, names: Any = None) -> Path:
+        """Draw predicted boxes with their names on their picture, as .png beside `stem`.
 
         Args:
             values: a box of this slot, or lists of them, however nested; None among them is not drawn.
             picture: anything that an IMAGE slot reads; a small one is enlarged.
             stem: of the file.
+            names: what is written at each box, nested as the boxes are; a box's own label comes first.
 
         Raises:
             TypeError, ValueError: not a picture, or not boxes.
@@ -74,12 +75,16 @@ class FollowingCodec:
         factor = max(1, LEAST_SIDE // max(opened.size))
         large = opened.resize((opened.width * factor, opened.height * factor), Image.Resampling.NEAREST)
         pen, thick = ImageDraw.Draw(large), max(2, max(large.size) // 120)
-        for number, box in enumerate(_flat(values)):
+        font = ImageFont.load_default(max(10, max(large.size) // 24))
+        for number, (box, name) in enumerate(_flat(values, names)):
             shares = notation.shares(self.plain(box), view)
             x0, y0, x1, y1 = (share * side for share, side in zip(shares, large.size * 2, strict=True))
             spread = thick if (x0, y0) == (x1, y1) else 0
             at = (x0 - spread, y0 - spread, x1 + spread, y1 + spread)
-            pen.rectangle(at, outline=COLOURS[number % len(COLOURS)], width=thick)
+            colour = COLOURS[number % len(COLOURS)]
+            pen.rectangle(at, outline=colour, width=thick)
+            tall = font.getbbox(name)[3] + thick
+            pen.text((at[0] + thick, at[1] - tall if at[1] >= tall else at[1] + thick), name, fill=colour, font=font)
         path = stem.with_name(stem.name + ".png")
         large.save(path)
         return path
@@ -104,12 +109,16 @@ def roles_of(left: bool, reading: Reading, rows: int) -> np.ndarray[Any, Any] | 
     return np.full(rows, FORCED, dtype=np.uint8)
 
 
-def _flat(values: Any) -> Iterator[Any]:
+def _flat(values: Any, names: Any) -> Iterator[tuple[Any, str]]:
+    """The boxes that lists hold, each with its name; "" for none."""
     if isinstance(values, list):
-        for value in values:
-            yield from _flat(value)
+        fits = isinstance(names, list) and len(names) == len(values)
+        for number, value in enumerate(values):
+            yield from _flat(value, names[number] if fits else None)
     elif values is not None:
-        yield values
+        own = values.get("label") if isinstance(values, Mapping) else None
+        name = own or names
+        yield values, name if isinstance(name, str) else ""
 
 
 def _share(value: float) -> float:

@@ -9,6 +9,7 @@ from omniline.core.errors import ConfigError, DataError
 from omniline.core.example import RowId
 from omniline.plugins.language.box_text import BoxTextCodec
 from omniline.plugins.language.tokenizer import ByteTokenizer
+from omniline.plugins.vision.box import BoxCodec
 
 BACKBONE = "ofa-tiny,width=16,heads=2,ffn=16,encoder_layers=1,decoder_layers=1,positions=64,dropout=0"
 SMALL, LARGE = Image.new("RGB", (40, 20), "red"), Image.new("RGB", (400, 100), "blue")
@@ -119,9 +120,23 @@ def test_boxes_of_several_pictures_or_of_none_are_not_drawn(tmp_path):
     assert [f.name for f in model.predict(line, {"img": [SMALL, LARGE]}).save(tmp_path)] == ["box.json"]
 
 
+def test_the_names_beside_boxes_are_drawn(tmp_path):
+    line = "[IMAGE:img,size=16] -> ( [BOX:box,unit=pixels] [TEXT:name,max_length=4] ){1}"
+    model, _ = made(line, [{"img": SMALL, "box": [(0, 0, 9, 9)], "name": ["cat"]}])
+    out = model.predict(line, {"img": SMALL})
+    (drawer,) = out._drawers.values()
+    assert drawer.keywords["names"] == out.name
+    codec = BoxCodec(unit="pixels", bins=100)
+    for row, names in ((1, None), (2, ["cat"])):
+        codec.draw([(5, 10, 20, 18)], SMALL, tmp_path / str(row), names=names)
+    with Image.open(tmp_path / "1.png") as bare, Image.open(tmp_path / "2.png") as named:
+        changed = np.argwhere((np.asarray(bare.convert("RGB")) != np.asarray(named.convert("RGB"))).any(-1))
+    assert len(changed) and changed[:, 0].max() < 10 * 6 and changed[:, 1].min() >= 5 * 6
+
+
 def test_drawn_points_stand_where_they_are(tmp_path):
     codec = BoxTextCodec(tokenizer=ByteTokenizer(), shape="point", several=True, unit="pixels")
-    path = codec.draw([(30, 10), {"point": (10, 5), "label": "x"}], SMALL, tmp_path / "x")
+    path = codec.draw([(30, 10), {"point": (10, 5)}], SMALL, tmp_path / "x")
     with Image.open(path) as drawn:
         other = np.abs(np.asarray(drawn.convert("RGB")).astype(int) - (255, 0, 0)).sum(-1) > 60
     rows, columns = np.where(other)
