@@ -73,7 +73,9 @@ class Spectrum:
         filters, size = mel_filters(self), transform_size(self)
         window = torch.hann_window(self.window)
         spectrum = torch.stft(samples, size, self.hop, self.window, window, center=False, return_complex=True)
-        return (spectrum.abs().T @ filters).clamp(min=FLOOR).log()
+        real, imaginary = torch.view_as_real(spectrum.T).unbind(-1)
+        magnitudes = torch.addcmul(real * real, imaginary, imaginary).sqrt_()  # abs() takes three times as long
+        return (magnitudes @ filters).clamp_(min=FLOOR).log_()
 
     def _fbank(self, samples: Tensor) -> Tensor:
         """Povey et al., "The Kaldi Speech Recognition Toolkit", 2011, without dither, which would be random."""
