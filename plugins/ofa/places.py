@@ -16,8 +16,6 @@ WAVES = 32
 DEVIATION = 0.02
 SHORTEST, LONGEST = 0.02, 10_000.0
 """Periods of the sines that tell times apart, in seconds."""
-MOVING = 3
-"""Of the waves, one in so many turns far within a clip."""
 
 
 class Places(nn.Module):
@@ -48,14 +46,13 @@ class Places(nn.Module):
 
     @torch.no_grad()
     def level(self) -> None:
-        """Start time on a level with height and width, whatever drew its weights, and let time 0 add nothing.
+        """Let time 0, where all pictures are, add nothing at first, whatever drew the weights of time.
 
-        The sum of the three is normed: a larger part, or one that is the same in all rows, would drown the others.
+        The sum of time, height and width is normed: a large part that is the same in all rows would drown the others.
+        The cosines of time 0 are all 1.
         """
         if self.time is not None:
-            weight = self.time.weight
-            weight.mul_(DEVIATION * (MOVING / WAVES) ** 0.5 / weight.square().mean().sqrt())
-            self.index[self.positions].sub_(weight[:, WAVES:].sum(1))
+            self.index[self.positions].sub_(self.time.weight[:, WAVES:].sum(1))
 
     def forward(self, x: Tensor, kinds: Tensor, index: Tensor) -> Tensor:
         """Rows [..., width] with their kind and running index, int64 [...] each."""

@@ -314,11 +314,10 @@ def test_bfloat16_products_stay_near_float32(network):
     assert grad.dtype == torch.float32
 
 
-def test_places_of_a_grid_start_on_a_level():
-    """Time, height and width tell patches apart alike; time 0, where all pictures are, does not drown the others."""
+def test_time_0_does_not_drown_the_places_of_a_picture():
     torch.manual_seed(0)
     places = OfaNetwork(kinds=1, width=64, heads=4, ffn=8, encoder_layers=1, decoder_layers=1).source_places
-    first, *others = places._grid(torch.tensor([[0.0, 0, 0], [0.75, 0, 0], [0, 3, 0], [0, 0, 3]]))
-    time, height, width = ((other - first).norm() for other in others)
-    assert 0.5 < height / width < 2 and 0.3 < time / height < 3
+    first, *others = places._grid(torch.tensor([[0.0, 0, 0], [0.0, 3, 0], [0.0, 0, 3], [0.75, 0, 0]]))
+    height, width, time = ((other - first).norm() for other in others)
+    assert 0.5 < height / width < 2 and time > height
     assert (first + places.index[places.positions]).norm() < 2 * height

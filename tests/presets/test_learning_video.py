@@ -26,8 +26,8 @@ def test_classification(learn):
 
 
 def test_captioning(learn):
-    rows = few("video_captioning", motions=3, emoji=5)
-    learned = learn("video_captioning", steps=60, predict={"most_tokens": 16}, **rows)
+    rows = few("video_captioning", motions=3, emoji=5) | few("movements", motions=3, emoji=5)
+    learned = learn("video_captioning", steps=110, tasks__movements__weight=1, predict={"most_tokens": 16}, **rows)
     assert learned.last < 0.5 * learned.first
     assert learned.values["cap/cider"] > learned.trivial["cap/cider"] + 0.5
 

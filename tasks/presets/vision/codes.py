@@ -88,24 +88,36 @@ class MovingNamedEmoji:
         colours: how many of the eight, the first.
         size: side of the frames in pixels.
         frames: how many a clip has.
+        sprite: side of the emoji, in sides of the frame.
 
     Raises:
-        ConfigError: an unknown split, no emoji, no colours, or frames of less than 8 pixels.
+        ConfigError: an unknown split, no emoji, no colours, frames of less than 8 pixels, or an emoji that does not
+            fit or has no room to move.
 
     >>> rows = MovingNamedEmoji("valid", emoji=10)
     >>> len(MovingNamedEmoji("train", emoji=10)), len(rows), rows[0]["name"], rows[0]["clip"]["frames"].shape
     (120, 40, 'ant on white moves left', (4, 24, 24, 3))
     """
 
-    def __init__(self, split: str, *, emoji: int = 10, colours: int = 4, size: int = 24, frames: int = 4) -> None:
+    def __init__(
+        self,
+        split: str,
+        *,
+        emoji: int = 10,
+        colours: int = 4,
+        size: int = 24,
+        frames: int = 4,
+        sprite: float = SPRITE,
+    ) -> None:
         self.split = checked_split(split)
         if not 1 <= colours <= len(COLOURS):
             raise ConfigError(f"the number of colours must be in 1..{len(COLOURS)}, but is {colours}")
+        if not 0.1 <= sprite <= 0.9:
+            raise ConfigError(f"the side of a moving emoji must be in 0.1..0.9 of the frame's, but is {sprite}")
         self.size, self.frames = size, frames
-        side = round(size * SPRITE)
+        side = round(size * sprite)
         self._sprites = [
-            (sprite.name, sprite.picture.resize((side, side), Image.Resampling.LANCZOS))
-            for sprite in some_sprites(emoji, size)
+            (one.name, one.picture.resize((side, side), Image.Resampling.LANCZOS)) for one in some_sprites(emoji, size)
         ]
         places = [(i, k, m) for i in range(emoji) for k in range(colours) for m in range(len(MOVES))]
         self._places = [(i, k, m) for i, k, m in places if ((i + k + m) % HELD_OUT == 0) == (split == "valid")]
