@@ -1,4 +1,4 @@
-"""Metrics over classes, by torchmetrics; classes are numbered in the order of their names."""
+"""Metrics over classes, most by torchmetrics; classes are numbered in the order of their names."""
 
 from __future__ import annotations
 
@@ -66,13 +66,14 @@ class Accuracy(_Classes):
         >>> round(metric.compute(), 3)
         0.667
         """
-        from torchmetrics.functional.classification import multiclass_accuracy
-
-        predicted, truth, names = self.numbered()
-        shares = multiclass_accuracy(
-            predicted, truth, len(names) + 1, average=None if self.average == "macro" else "micro"
-        )
-        return float(shares[truth.unique()].mean() if self.average == "macro" else shares)
+        check_any(self.name, self.truth)
+        right = [one == true for one, true in zip(self.predicted, self.truth, strict=True)]
+        if self.average == "micro":
+            return sum(right) / len(right)
+        by_class: dict[str, list[bool]] = {}
+        for hit, true in zip(right, self.truth, strict=True):
+            by_class.setdefault(true, []).append(hit)
+        return sum(sum(hits) / len(hits) for hits in by_class.values()) / len(by_class)
 
 
 class F1(_Classes):

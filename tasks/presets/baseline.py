@@ -23,6 +23,8 @@ from ..binding import Bound
 from ..comparing import returned
 from ..evaluation import judge, metrics_of
 
+WRITTEN = ("STRUCT", "PHONE")
+"""Types whose values have several spellings in data, of which one comes back."""
 CANDIDATES = 4
 COUNTED_ROWS = 256
 Constant = Any | Callable[[Mapping[str, Any]], Any]
@@ -90,7 +92,7 @@ def candidates(bound: Bound, slot: SlotPlan) -> list[Any]:
     rows = bound.rows.get("train") or bound.rows["valid"]
     read = islice(rows.values(slot.path, COUNTED_ROWS if rows.finite else None), COUNTED_ROWS)
     values = [value for value in read if not is_absent(value)]
-    if not slot.depth:
+    if not slot.depth and slot.modality in WRITTEN:
         values = list(map(returned(slot, bound.task.catalog), values))
     if not values:
         raise DataError(f"task `{bound.task.name}`: its training rows have no value of `{slot.path}`")

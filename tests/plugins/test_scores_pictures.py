@@ -90,3 +90,11 @@ def test_pictures_are_judged_by_psnr_when_nothing_is_said():
 
     slots = ol.compile("[TEXT:a] -> [IMAGE:b] ( [IMAGE:c] )* [VIDEO:d]", catalog=installed()).slots
     assert [default_metrics(slot) for slot in slots if slot.side == "target"] == [("psnr",), (), ()]
+
+
+def test_a_picture_is_wholly_like_itself_where_it_is_even_too():
+    pale = np.full((16, 16, 3), 250, np.uint8)
+    pale[4:8, 4:8, 1] = 30
+    metric = StructuralSimilarity()
+    metric.update([Image.fromarray(pale)], [Image.fromarray(pale)])
+    assert metric.compute() == pytest.approx(1, abs=1e-9)
