@@ -93,7 +93,9 @@ class ParquetRows(Rows):
                     texts = self._looked_at(file)
                 with ParquetFile(self.path, read_dictionary=texts) as file:  # a text that comes again is held once
                     self._table = file.read()
-            except (ArrowException, OSError) as cause:
+            except DataError:
+                raise
+            except (ArrowException, OSError, ValueError) as cause:
                 said = str(cause).partition("\n")[0]
                 raise DataError(f"{self.path}: the file must be parquet, but: {said}") from cause
         return self._table
@@ -110,7 +112,7 @@ class ParquetRows(Rows):
             raise DataError(f"{self.path}: column names must differ, but `{twice[0]}` is there twice")
         told = file.metadata
         groups = [told.row_group(number) for number in range(told.num_row_groups)]
-        values = sum(group.column(number).num_values for group in groups for number in range(told.num_columns))
+        values = told.num_rows * told.num_columns  # asked column by column, a broken file would end the process
         most = max(self.path.stat().st_size, 1 << 20) * MOST_UNPACKED
         if max(values * VALUE, sum(group.total_byte_size for group in groups)) > most:
             raise DataError(f"{self.path}: the file must hold at most {MOST_UNPACKED} times its size, but holds more")
@@ -121,11 +123,13 @@ class ParquetRows(Rows):
         return int(self.table().num_rows)
 
     def __getitem__(self, index: int) -> Row:
-        table = self.table()
-        row = {
-            name: column[self.checked(index)].as_py()
-            for name, column in zip(table.column_names, table.columns, strict=True)
-        }
+        from pyarrow import ArrowException
+
+        table, at = self.table(), self.checked(index)
+        try:
+            row = {name: column[at].as_py() for name, column in zip(table.column_names, table.columns, strict=True)}
+        except (ArrowException, ValueError) as cause:
+            raise DataError(f"{self.place(index)}: a value cannot be read: {cause}") from cause
         return located(row, str(self.path.parent))
 
     def place(self, index: int) -> str:

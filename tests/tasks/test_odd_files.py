@@ -97,6 +97,18 @@ def test_parquet_that_repeats_names_or_swells(tmp_path):
         len(open_source(tmp_path / "many.parquet", name="t"))
 
 
+def test_parquet_with_bytes_that_are_no_text(tmp_path):
+    """In a column's name, and in a value: a file that cannot be read, and a row that cannot."""
+    parquet.write_table(pyarrow.table({"name": ["one", "two"]}), tmp_path / "a.parquet", compression="none")
+    whole = (tmp_path / "a.parquet").read_bytes()
+    with pytest.raises(DataError, match="named.parquet: the file must be parquet, but: .*can't decode byte 0xff"):
+        len(open_source(written(tmp_path / "named.parquet", whole.replace(b"name", b"\xffame")), name="t"))
+    rows = open_source(written(tmp_path / "valued.parquet", whole.replace(b"two", b"t\xffo")), name="t")
+    assert rows[0] == {"name": "one"}
+    with pytest.raises(DataError, match="valued.parquet row 1: a value cannot be read: .*can't decode byte 0xff"):
+        rows[1]
+
+
 def test_a_text_that_comes_again_in_parquet_is_held_once(tmp_path):
     """A file of some kilobytes, whose rows would take 400 megabytes."""
     text = pyarrow.DictionaryArray.from_arrays(
