@@ -11,8 +11,8 @@ from ..placements import checked_split
 from .questions import records_of
 
 HELD_OUT = 0.15
-SHOWN = 3
-"""Rows of the table that a question is asked about."""
+SHOWN, WIDTH = 3, 2
+"""Rows and columns of the table that a question is asked about."""
 ASKED = {
     "mpg": "mileage",
     "cylinders": "number of cylinders",
@@ -102,12 +102,13 @@ MANNERS: dict[str, tuple[Manner, ...]] = {
 class TableQuestions:
     """A small table, a question about it and the answer in a sentence: columns `database`, `src`, `tgt` and `answer`.
 
-    The cars of a table have different makers. In training each cell, and each name but for its maker, is that of some
-    other car: who knew the cars by heart would be wrong, so that reading the table is what is learnt. Held-out tables
-    are as they are.
+    The cars of a table have different makers, by which they are called. In training each cell is that of some other
+    car: who knew the cars by heart would be wrong, so that reading the table is what is learnt; and tables have one row
+    or column or more, up to the held-out size, so that the small ones teach to copy and the others to look up. Held-out
+    tables are as they are.
 
-    >>> row = TableQuestions(split="train")[0]
-    >>> len(row["database"]), row["answer"] in row["tgt"]
+    >>> rows = TableQuestions(split="valid")
+    >>> len(rows[0]["database"]), rows[0]["answer"] in rows[0]["tgt"]
     (4, True)
     """
 
@@ -122,24 +123,50 @@ class TableQuestions:
         return self.rows
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        if not 0 <= index < self.rows:
-            raise IndexError(f"the index must be in [0, {self.rows}), but is {index}")
-        draw = Random(f"table questions/{self.split}/{index}")
-        columns = draw.sample(list(ASKED), 2)
-        makers = draw.sample(list(self._makers), SHOWN)
-        if self.split == "train":
-            shown = [self._mixed(maker, columns, draw) for maker in makers]
-        else:
-            shown = [draw.choice(self._makers[maker]) for maker in makers]
+        draw = self._draw(index)
+        columns, shown = self._table(draw)
         asked, column = draw.choice(shown), draw.choice(columns)
-        name, answer = asked["name"], asked[column]
+        answer = asked[column]
         return {
-            "database": [["name", *columns], *([row["name"], *(row[c] for c in columns)] for row in shown)],
-            "src": f"what is the {ASKED[column]} of the {name} ?",
+            "database": _written(columns, shown),
+            "src": f"what is the {ASKED[column]} of the {asked['maker']} ?",
             "tgt": f"its {ASKED[column]} is {answer} .",
             "answer": answer,
         }
 
-    def _mixed(self, maker: str, columns: Sequence[str], draw: Random) -> Mapping[str, str]:
-        _, _, rest = draw.choice(self._cars)["name"].partition(" ")
-        return {"name": f"{maker} {rest}".strip(), **{column: draw.choice(self._cars)[column] for column in columns}}
+    def _draw(self, index: int) -> Random:
+        if not 0 <= index < self.rows:
+            raise IndexError(f"the index must be in [0, {self.rows}), but is {index}")
+        return Random(f"table questions/{self.split}/{index}")
+
+    def _table(self, draw: Random) -> tuple[list[str], list[Mapping[str, str]]]:
+        """The columns and rows of a table."""
+        training = self.split == "train"
+        count, width = (draw.randint(1, SHOWN), draw.randint(1, WIDTH)) if training else (SHOWN, WIDTH)
+        columns, makers = draw.sample(list(ASKED), width), draw.sample(list(self._makers), count)
+        if training:
+            cars = [{column: draw.choice(self._cars)[column] for column in columns} for _ in makers]
+        else:
+            cars = [dict(draw.choice(self._makers[maker])) for maker in makers]
+        return columns, [car | {"maker": maker} for car, maker in zip(cars, makers, strict=True)]
+
+
+class TableCells(TableQuestions):
+    """The tables of `TableQuestions` and all that they say, cell by cell in any order: columns `database` and `cells`,
+    triples of a name, what is told of it, and its value. A row of it teaches to look up many times.
+
+    >>> row = TableCells(split="valid")[0]
+    >>> len(row["database"]), len(row["cells"])
+    (4, 6)
+    """
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        draw = self._draw(index)
+        columns, shown = self._table(draw)
+        cells = [(row["maker"], ASKED[column], row[column]) for row in shown for column in columns]
+        draw.shuffle(cells)
+        return {"database": _written(columns, shown), "cells": cells}
+
+
+def _written(columns: Sequence[str], shown: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    return [["maker", *columns], *([row["maker"], *(row[column] for column in columns)] for row in shown)]
