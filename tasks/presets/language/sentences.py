@@ -102,10 +102,10 @@ MANNERS: dict[str, tuple[Manner, ...]] = {
 class TableQuestions:
     """A small table, a question about it and the answer in a sentence: columns `database`, `src`, `tgt` and `answer`.
 
-    The cars of a table have different makers, by which they are called. In training each cell is that of some other
-    car: who knew the cars by heart would be wrong, so that reading the table is what is learnt; and tables have one row
-    or column or more, up to the held-out size, so that the small ones teach to copy and the others to look up. Held-out
-    tables are as they are.
+    The cars of a table have different makers. In training each cell, and each name but for its maker, is that of some
+    other car: who knew the cars by heart would be wrong, so that reading the table is what is learnt; and tables have
+    one row or column or more, up to the held-out size, so that the small ones teach to copy and the others to look up.
+    Held-out tables are as they are.
 
     >>> rows = TableQuestions(split="valid")
     >>> len(rows[0]["database"]), rows[0]["answer"] in rows[0]["tgt"]
@@ -126,10 +126,10 @@ class TableQuestions:
         draw = self._draw(index)
         columns, shown = self._table(draw)
         asked, column = draw.choice(shown), draw.choice(columns)
-        answer = asked[column]
+        name, answer = asked["name"], asked[column]
         return {
             "database": _written(columns, shown),
-            "src": f"what is the {ASKED[column]} of the {asked['maker']} ?",
+            "src": f"what is the {ASKED[column]} of the {name} ?",
             "tgt": f"its {ASKED[column]} is {answer} .",
             "answer": answer,
         }
@@ -145,10 +145,12 @@ class TableQuestions:
         count, width = (draw.randint(1, SHOWN), draw.randint(1, WIDTH)) if training else (SHOWN, WIDTH)
         columns, makers = draw.sample(list(ASKED), width), draw.sample(list(self._makers), count)
         if training:
-            cars = [{column: draw.choice(self._cars)[column] for column in columns} for _ in makers]
-        else:
-            cars = [dict(draw.choice(self._makers[maker])) for maker in makers]
-        return columns, [car | {"maker": maker} for car, maker in zip(cars, makers, strict=True)]
+            return columns, [self._mixed(maker, columns, draw) for maker in makers]
+        return columns, [draw.choice(self._makers[maker]) for maker in makers]
+
+    def _mixed(self, maker: str, columns: Sequence[str], draw: Random) -> Mapping[str, str]:
+        _, _, rest = draw.choice(self._cars)["name"].partition(" ")
+        return {"name": f"{maker} {rest}".strip(), **{column: draw.choice(self._cars)[column] for column in columns}}
 
 
 class TableCells(TableQuestions):
@@ -163,10 +165,10 @@ class TableCells(TableQuestions):
     def __getitem__(self, index: int) -> dict[str, Any]:
         draw = self._draw(index)
         columns, shown = self._table(draw)
-        cells = [(row["maker"], ASKED[column], row[column]) for row in shown for column in columns]
+        cells = [(row["name"], ASKED[column], row[column]) for row in shown for column in columns]
         draw.shuffle(cells)
         return {"database": _written(columns, shown), "cells": cells}
 
 
 def _written(columns: Sequence[str], shown: Sequence[Mapping[str, str]]) -> list[list[str]]:
-    return [["maker", *columns], *([row["maker"], *(row[column] for column in columns)] for row in shown)]
+    return [["name", *columns], *([row["name"], *(row[column] for column in columns)] for row in shown)]
