@@ -6,7 +6,7 @@ import json
 import pickle
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -92,9 +92,7 @@ def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         for case in set(COLD.values()):
             _write(made[case], Path(folder) / case)
-        bare = median(run_python("-c", TORCH)[0] for _ in range(COLD_TIMES))
-        cold = [_cold(name, Path(folder) / case, bare) for name, case in COLD.items()]
-        return [*warm, *cold, _command(Path(folder) / COLD["text"], bare)]
+        return [*warm, *_cold({name: Path(folder) / case for name, case in COLD.items()})]
 
 
 def asked(case: str) -> Asked:
@@ -118,22 +116,29 @@ def _write(ask: Asked, folder: Path) -> None:
     folder.with_suffix(".row").write_bytes(pickle.dumps((ask.line, ask.row)))
 
 
-def _cold(name: str, folder: Path, bare: float) -> Figure:
-    """A process from its start to its end, and what its parts took."""
+def _cold(folders: Mapping[str, Path]) -> list[Figure]:
+    """Processes from their start to their end, and what their parts took; all kinds take turns."""
     calibration = calibrate()
-    words = ("-c", PROCESS, str(folder), str(folder.with_suffix(".row")), str(PIECES))
-    found = [run_python(*words) for _ in range(COLD_TIMES)]
-    parts = zip(*(json.loads(out) for _, out in found), strict=True)
-    detail = dict(zip(("import_s", "load_s", "first_s"), map(median, parts), strict=True))
-    value = median(took for took, _ in found)
-    return Figure(
-        section="first", name=f"cold-{name}", value=value, theirs=bare, calibration=calibration, detail=detail
-    )
+    took: dict[str, list[float]] = {}
+    parts: dict[str, list[list[float]]] = {}
+    for _ in range(COLD_TIMES):
+        took.setdefault("torch", []).append(run_python("-c", TORCH)[0])
+        for name, folder in folders.items():
+            words = ("-c", PROCESS, str(folder), str(folder.with_suffix(".row")), str(PIECES))
+            spent, told = run_python(*words)
+            took.setdefault(name, []).append(spent)
+            parts.setdefault(name, []).append(json.loads(told))
+        bundle = folders["text"]
+        words = ("-m", "omniline", "predict", str(bundle), bundle.name, "text=a hot drink", "--json")
+        took.setdefault("command", []).append(run_python(*words)[0])
+    kinds = {"section": "first", "theirs": median(took.pop("torch")), "calibration": calibration}
+    return [
+        Figure(name=f"cold-{name}", value=median(found), detail=_split(parts.get(name, [])), **kinds)
+        for name, found in took.items()
+    ]
 
 
-def _command(folder: Path, bare: float) -> Figure:
-    """`omniline predict`, a process, with a text for each source column."""
-    calibration = calibrate()
-    words = ("-m", "omniline", "predict", str(folder), folder.name, "text=a hot drink", "--json")
-    value = median(run_python(*words)[0] for _ in range(COLD_TIMES))
-    return Figure(section="first", name="cold-command", value=value, theirs=bare, calibration=calibration)
+def _split(parts: Sequence[Sequence[float]]) -> dict[str, float]:
+    """Seconds of importing, loading and the first output."""
+    columns = zip(*parts, strict=True)
+    return dict(zip(("import_s", "load_s", "first_s"), map(median, columns), strict=False))

@@ -107,10 +107,11 @@ def test_a_first_output(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(first, "COLD_TIMES", 1)
     text, category = first.asked("text-out"), first.asked("category-out")
     assert isinstance(text.first(), str) and category.first()["group"] == category.whole()["group"]
-    first._write(category, tmp_path / "category-out")
-    figure = first._cold("category", tmp_path / "category-out", 1.0)
-    assert list(figure.detail) == ["import_s", "load_s", "first_s"]
+    first._write(text, tmp_path / "text-out")
+    figure, command = first._cold({"text": tmp_path / "text-out"})
+    assert list(figure.detail) == ["import_s", "load_s", "first_s"] and command.name == "cold-command"
     assert 0 < sum(figure.detail.values()) < figure.value
+    assert figure.theirs > 0
     names = [*(f"warm-{name}" for name in first.WARM), *(f"cold-{name}" for name in (*first.COLD, "command"))]
     assert names == [name for name in bench.references.REFERENCES if name.startswith(("warm-", "cold-"))]
 
