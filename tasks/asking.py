@@ -8,6 +8,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
+from weakref import finalize
 
 from ..core.errors import ConfigError
 from ..core.outputs import Output, Piece
@@ -63,6 +64,7 @@ class _Stream:
     def run(self) -> Iterator[Piece | Output]:
         thread = Thread(target=copy_context().run, args=(self._find,), daemon=True)
         thread.start()
+        ended = finalize(self, _end, self.closed, thread)  # also at the program's end, which must not cut torch off
         try:
             while True:
                 said = self.said.get()
@@ -72,8 +74,7 @@ class _Stream:
                 if isinstance(said, Output):
                     return
         finally:
-            self.closed.set()
-            thread.join()
+            ended()
 
     def _find(self) -> None:
         try:
@@ -106,6 +107,12 @@ class _Stream:
         if text and self.at is not None:
             slot, path = self.at[0]
             self.said.put(Piece(text, slot=self.predictor.slots[slot].slot.name, place=path))
+
+
+def _end(closed: Event, thread: Thread) -> None:
+    """Let the search stop at its next token, and wait until it has."""
+    closed.set()
+    thread.join()
 
 
 @contextmanager

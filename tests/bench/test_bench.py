@@ -106,7 +106,8 @@ def test_a_first_output(bench, monkeypatch, tmp_path):
 
     monkeypatch.setattr(first, "COLD_TIMES", 1)
     text, category = first.asked("text-out"), first.asked("category-out")
-    assert isinstance(text.first(), str) and category.first()["group"] == category.whole()["group"]
+    (took, piece), (_, output) = text.first(), category.first()
+    assert took > 0 and isinstance(piece, str) and output["group"] == category.whole()["group"]
     first._write(text, tmp_path / "text-out")
     figure, command = first._cold({"text": tmp_path / "text-out"})
     assert list(figure.detail) == ["import_s", "load_s", "first_s"] and command.name == "cold-command"

@@ -1,5 +1,7 @@
 """Texts piece by piece: together they are the answer, characters stay whole, and closing stops the search."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import omniline as ol
 from omniline.core.errors import ConfigError, DataError
 from omniline.core.outputs import Output, Piece
 from omniline.core.spelling import Unfolding
@@ -97,3 +100,20 @@ def test_mistakes_come_out_of_the_stream(small, model):
         model.stream(line, [])
     with pytest.raises(ConfigError, match="has no setting `heat`"):
         model.stream(line, small.rows(1)[0], heat=3)
+
+
+def test_a_program_may_end_while_a_stream_is_open(tmp_path):
+    """The search is stopped first: a thread that is cut off within torch takes the whole process with it."""
+    task = ol.Task("t", "say [TEXT:a] -> [TEXT:b]", train=[{"a": "x", "b": "y"}])
+    ol.Model.build(backbone="ofa-tiny,width=16,heads=2", tasks=task).save(tmp_path / "m")
+    code = f"""
+import omniline
+from omniline.tasks.asking import _Stream
+model, watch = omniline.load({str(tmp_path / "m")!r}), _Stream._watch
+_Stream._watch = lambda self, *at: (self.said.put("a token"), watch(self, *at))
+stream = model.stream("t", {{"a": "x"}}, most_tokens=900, min_length=900)
+print(next(stream))
+"""
+    code = code.replace('"t", {"a"', f'{task.instruction!r}, {{"a"')
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a token\n", "")
