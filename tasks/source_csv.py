@@ -23,7 +23,7 @@ RETURNS = "a line must end with LF or CR LF, and a CR alone stands within quotes
 
 
 class TableRows(FileRows):
-    """Rows of a csv or tsv file with a header; every value is a text, quoted as RFC 4180 says."""
+    """Rows of a csv or tsv file with a header; a value is a text, quoted as RFC 4180 says, or absent where empty."""
 
     def __init__(self, path: Path, *, name: str, delimiter: str) -> None:
         super().__init__(path, name=name)
@@ -92,7 +92,7 @@ class TableRows(FileRows):
                 f"{self.place(index)}: a row must have {len(self.header)} values as the header has, but has "
                 f"{len(values)}"
             )
-        return located(dict(zip(self.header, values, strict=True)), self.folder)
+        return located({name: value or None for name, value in zip(self.header, values, strict=True)}, self.folder)
 
 
 def _next(records: Iterable[list[str]]) -> list[str] | None:

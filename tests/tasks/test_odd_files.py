@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 import omniline as ol
 from omniline.core.errors import ConfigError, DataError, InstructionError
+from omniline.core.example import RowId
 from omniline.tasks.binding import bind
 from omniline.tasks.sources import open_source
 
@@ -53,6 +54,18 @@ def test_an_open_quote_is_told_where_it_opens(tmp_path):
         len(open_source(path, name="t"))
     last = open_source(written(tmp_path / "b.csv", b'q,a\nx,1\n"y,2'), name="t")
     assert len(last) == 2 and last[0] == {"q": "x", "a": "1"}
+
+
+def test_an_empty_value_is_absent(tmp_path):
+    """A slot that may be absent is; any other names row and column."""
+    path = written(tmp_path / "pairs.csv", b"box,said,answer\n,hello,one\n,bye,\n")
+    task = ol.Task("pairs", "[BOX:box,optional] [TEXT:said] -> [TEXT:answer]", train=path, on_error="skip")
+    model = ol.Model.build(backbone=SMALL, tasks=task)
+    bound = model.bound(task)
+    reader = model.reader(bound)
+    assert reader.example(bound.read("train", 0), RowId("pairs", 0))
+    with pytest.raises(DataError, match="the column `answer` holds None; write `optional`"):
+        reader.example(bound.read("train", 1), RowId("pairs", 1))
 
 
 def test_lines_that_end_with_a_bare_return(tmp_path):
