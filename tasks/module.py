@@ -22,7 +22,6 @@ from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
 from ..core.batch import Batch
-from ..core.errors import ConfigError
 from ..core.model import count_of
 from ..core.seeding import mix
 from .balancing import Balancing
@@ -33,12 +32,13 @@ from .judged import Judged
 from .ledger import Ledger
 from .mixture import Mixture, mixture_of
 from .model import Model, objective_keys
-from .optimising import SCHEDULES, adamw, clear_denormal, shape_at
+from .optimising import adamw, check_rates, clear_denormal, shape_at
 from .precision import keep_batches, within
-from .ranks import Ranks, apart, check_same_rows, full_state, shard, whole
+from .ranks import Ranks, apart, check_same_rows, full_state, shard, summed_lists, whole
 from .realised import Realised
 from .restoring import inside_window, restorable, said
 from .saving import check_weights
+from .stopping import Stopping
 from .task import Split, Task
 
 
@@ -83,12 +83,7 @@ class Module(L.LightningModule):
         weighting: str | None = None,
     ) -> None:
         super().__init__()
-        if schedule not in SCHEDULES:
-            raise ConfigError(f"schedule must be one of {', '.join(SCHEDULES)}, but is {schedule!r}")
-        if not learning_rate > 0:
-            raise ConfigError(f"learning_rate must be above 0, but is {learning_rate!r}")
-        if not 0 <= warmup <= 1:
-            raise ConfigError(f"warmup must be a share of the steps, 0 to 1, but is {warmup!r}")
+        check_rates(schedule, learning_rate, warmup)
         self.model = model
         self.network = model.network
         self.mixture = mixture_of(tasks)
@@ -112,6 +107,7 @@ class Module(L.LightningModule):
         self._judged = Judged()
         self._clock = time.perf_counter()
         self._tokens = 0
+        self.stopping = Stopping()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step from (seed, position), so that dropout does not depend on what ran before.
@@ -153,6 +149,10 @@ class Module(L.LightningModule):
         assert isinstance(found, Tensor)
         return found
 
+    def configure_callbacks(self) -> list[L.Callback]:
+        """What ends all ranks together."""
+        return [self.stopping]
+
     def setup(self, stage: str) -> None:
         """With several ranks: see that all ports can be called with zero rows, and keep a ledger of each rank. A model
         that was loaded is in the mode of predicting, in which nothing is dropped: training ends that."""
@@ -191,13 +191,13 @@ class Module(L.LightningModule):
         self._bad.clear()
         if self.trainer.world_size > 1:
             names = [task.name for task in self.mixture]
-            kinds = range(len(self.network.table))
             told = [[counts.get(k, 0) for k in keys], [good.get(n, 0) for n in names], [bad.get(n, 0) for n in names]]
-            told.append([int(kind in ports) for kind in kinds])
-            flat = torch.tensor([value for part in told for value in part], dtype=torch.float64, device=self.device)
-            found = iter(int(value) for value in self._summed(flat).tolist())
-            counts, good, bad = ({name: next(found) for name in part} for part in (keys, names, names))
-            self._ports = tuple(kind for kind in kinds if next(found))
+            told += [[int(kind in ports) for kind in range(len(self.network.table))], [int(self.stopping.asked)]]
+            tallied, went, failed, used, asked = summed_lists(told, self._summed, self.device)
+            counts = dict(zip(keys, tallied, strict=True))
+            good, bad = dict(zip(names, went, strict=True)), dict(zip(names, failed, strict=True))
+            self._ports = tuple(kind for kind, uses in enumerate(used) if uses)
+            self.stopping.agreed = any(asked)
         self.ledger.count(good, bad)
         return dict(counts)
 

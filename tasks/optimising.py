@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ..core.errors import ConfigError
+
 SCHEDULES = ("cosine", "linear", "constant")
 DENORMAL = 1e-30
 
@@ -27,6 +29,20 @@ def adamw(
         {"params": [*plain, *extra], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, betas=betas, fused=True)
+
+
+def check_rates(schedule: str, learning_rate: float, warmup: float) -> None:
+    """See that a schedule, its highest rate and its share of steps to rise in make sense.
+
+    Raises:
+        ConfigError: one of them does not.
+    """
+    if schedule not in SCHEDULES:
+        raise ConfigError(f"schedule must be one of {', '.join(SCHEDULES)}, but is {schedule!r}")
+    if not learning_rate > 0:
+        raise ConfigError(f"learning_rate must be above 0, but is {learning_rate!r}")
+    if not 0 <= warmup <= 1:
+        raise ConfigError(f"warmup must be a share of the steps, 0 to 1, but is {warmup!r}")
 
 
 def shape_at(step: int, *, steps: int, warmup: float, schedule: str) -> float:

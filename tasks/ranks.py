@@ -8,6 +8,7 @@ called.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import lightning as L
@@ -53,6 +54,18 @@ def zero_rows(model: Model, bounds: Mapping[str, Bound]) -> dict[int, Inputs]:
                 found.setdefault(item.kind, Inputs(kind=item.kind, tensors=none))
             wanted -= found.keys()
     return found
+
+
+def summed_lists(lists: Sequence[Sequence[int]], summed: Callable[[Tensor], Tensor], device: Any) -> list[list[int]]:
+    """Lists of counts summed over the ranks in one message; each must be as long on all of them.
+
+    >>> summed_lists([[1, 2], [], [3]], lambda one: one * 2, "cpu")
+    [[2, 4], [], [6]]
+    """
+    flat = torch.tensor([count for part in lists for count in part], dtype=torch.float64, device=device)
+    found = [int(count) for count in summed(flat).tolist()]
+    ends = list(accumulate(map(len, lists), initial=0))
+    return [found[start:end] for start, end in pairwise(ends)]
 
 
 def check_same_rows(bounds: Mapping[str, Bound], summed: Callable[[Tensor], Tensor], ranks: int, device: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from ..module import Module
 from . import show
 
 EVERY = 500
@@ -32,7 +33,8 @@ class Last(L.Callback):
     """Keeps the state in which training ends, or in which it is interrupted.
 
     An interrupt (Ctrl-C, SIGTERM) ends the step of the optimiser first, since in the middle of one there is no state to
-    go on from; a second Ctrl-C does not wait. Several ranks do not hear an interrupt in the same step and keep nothing.
+    go on from; a second Ctrl-C does not wait. Several ranks agree on the step behind which SIGTERM ends them; Ctrl-C
+    ends them at once and keeps nothing.
 
     Args:
         path: of the file.
@@ -66,8 +68,9 @@ class Last(L.Callback):
     ) -> None:
         """Keep the state and stop, if that was asked for."""
         if trainer.world_size > 1:
-            return
-        if trainer.received_sigterm:  # Lightning stops behind this batch
+            if isinstance(pl_module, Module) and pl_module.stopping.ends(trainer, batch_idx):
+                self._keep(trainer)
+        elif trainer.received_sigterm:  # Lightning stops behind this batch
             self._keep(trainer)
         elif self._asked and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self._keep(trainer)
@@ -75,7 +78,8 @@ class Last(L.Callback):
 
     def _keep(self, trainer: L.Trainer) -> None:
         trainer.save_checkpoint(self.path)
-        show.note(f"kept at step {trainer.global_step}: {self.path}; go on with --resume")
+        if trainer.is_global_zero:
+            show.note(f"kept at step {trainer.global_step}: {self.path}; go on with --resume")
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the last state."""

@@ -4,6 +4,7 @@ Writes what rank 0 saw to the file OUT: gradients and losses of each step, rows 
 """
 
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -58,14 +59,20 @@ def tasks(kind):
 class Record(L.Callback):
     """What each step saw."""
 
-    def __init__(self, crash=False):
-        self.crash = crash
+    def __init__(self, crash=False, asked=None):
+        self.crash, self.asked = crash, asked
         self.gradients, self.rows, self.losses = [], [], []
 
     def on_train_batch_start(self, trainer, module, batch, index):
         if self.crash and trainer.global_rank == 1 and index == 2:
             raise RuntimeError("the disk of rank 1 is gone")
+        if self.asked == trainer.global_rank and index == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
         self.rows.append([tuple(id) for id in batch.ids])
+
+    def on_exception(self, trainer, module, exception):
+        if self.asked is not None:
+            print(f"rank {trainer.global_rank}: {exception!r} behind step {trainer.global_step}", file=sys.stderr)
 
     def on_before_optimizer_step(self, trainer, module, optimizer):
         found = {}
@@ -90,7 +97,7 @@ def main():
             data_parallel_size=ranks, tensor_parallel_size=1, process_group_backend="gloo"
         ),
     }[name]()
-    record = Record("crash" in settings)
+    record = Record("crash" in settings, int(settings["asked"]) if "asked" in settings else None)
     callbacks = [record]
     if "save" in settings:
         callbacks.append(ModelCheckpoint(settings["save"], filename="at", every_n_train_steps=int(settings["at"])))

@@ -99,6 +99,14 @@ def test_a_rank_that_crashes_ends_the_job(tmp_path):
     assert "rank 1" in done.stderr and "ChildFailedError" in done.stderr
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_is_asked_to_end_ends_all_behind_one_step(tmp_path, rank):
+    """The signal comes to one alone, in the first of two windows; all hear of it in the second and finish it."""
+    seen, done = start(tmp_path / "job", "ddp", f"asked={rank}", "steps=50", "accumulate=2", ranks=2)
+    assert not seen and done.returncode != 0
+    assert all(f"rank {each}: SIGTERMException(143) behind step 2" in done.stderr for each in (0, 1)), done.stderr
+
+
 def test_without_looking_for_unused_weights_ddp_says_so(tmp_path):
     seen, done = start(tmp_path / "job", "ddp_used", ranks=2)
     assert not seen and done.returncode != 0
