@@ -13,6 +13,44 @@ UNKNOWN = ("NAType", "NaTType")
 """The types of pandas' missing values, which are not equal to themselves or have no truth."""
 
 
+TEXTS = ("TEXT", "CATEGORY", "PHONE")
+"""Modalities whose values are what is written, and never the file that it names."""
+
+
+class Located(str):
+    """The path of a file that a text in a data file names, and the text as it is written there."""
+
+    written: str
+
+    def __new__(cls, path: str, written: str) -> Located:
+        found = super().__new__(cls, path)
+        found.written = written
+        return found
+
+    def __reduce__(self) -> tuple[type[Located], tuple[str, str]]:
+        return Located, (str(self), self.written)
+
+
+def as_written(value: Any) -> Any:
+    """A value whose located texts are as they were written, in lists too.
+
+    >>> as_written([Located("/data/cat.png", "cat.png"), "dog"])
+    ['cat.png', 'dog']
+    """
+    if isinstance(value, Located):
+        return value.written
+    if isinstance(value, list | tuple):
+        found = [as_written(one) for one in value]
+        return value if all(new is old for new, old in zip(found, value, strict=True)) else found
+    return value
+
+
+def read_slot(row: Mapping[str, Any], path: str, modality: str) -> Any:
+    """A slot's value in a row, or MISSING: of texts what is written, of all else the file where one is named."""
+    value = read_path(row, path)
+    return as_written(value) if modality in TEXTS else value
+
+
 def read_path(row: Mapping[str, Any], path: str) -> Any:
     """The value of a column, or MISSING. A flat key wins over a path; a path through a list maps over it.
 
@@ -78,7 +116,7 @@ def as_member(value: Any) -> Any:
     """
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = float(str(value)) if getattr(value.dtype, "kind", "") == "f" else value.item()  # 0.1, not 0.10000000149
-    return str(value) if isinstance(value, int | float) else value
+    return str(value) if isinstance(value, int | float) else as_written(value)
 
 
 def missing_column(path: str, columns: Sequence[str]) -> str:

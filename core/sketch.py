@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .errors import DataError
 from .example import rows_within
 from .plan import Alternative, Branch, Prompt, Repeat, SlotPlan, Step, Use, uses
-from .rows import MISSING, entry, is_absent, is_list, missing_column, read_path
+from .rows import MISSING, entry, is_absent, is_list, missing_column, read_slot
 
 START, CONTINUE, STOP = 0, 1, 2
 """Marks: a target side opens with START; CONTINUE stands before each repetition of a group, STOP after the last."""
@@ -137,7 +137,7 @@ class Unroller:
         return count
 
     def _value(self, slot: SlotPlan, row: Mapping[str, Any], at: tuple[int, ...], *, whole: bool = False) -> Any:
-        value = read_path(row, slot.path)
+        value = read_slot(row, slot.path, slot.modality)
         for place in at:
             if not is_list(value) or place >= len(value):
                 value = MISSING

@@ -9,7 +9,7 @@ from ..core.catalog import Catalog
 from ..core.outputs import Output
 from ..core.parts import adapter_of, make_codec, working_half
 from ..core.plan import Alternative, Repeat, SlotPlan, uses, walk
-from ..core.rows import as_member, entries, entry, is_absent, is_list, read_path
+from ..core.rows import as_member, entries, entry, is_absent, is_list, read_slot
 
 NAMES = ("TEXT", "CATEGORY")
 """Slot types whose values name what stands beside them."""
@@ -70,7 +70,7 @@ def neighbours(
 
 def truth_of(row: Mapping[str, Any], slot: SlotPlan) -> Any:
     """The true value of a slot in a row; texts and classes of a group as lists, and of a closed set the members."""
-    value = read_path(row, slot.path)
+    value = read_slot(row, slot.path, slot.modality)
     closed = slot.closed_set is not None
     return _listed(value, slot.depth, closed) if closed or slot.modality in NAMES else value
 

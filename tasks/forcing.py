@@ -15,7 +15,7 @@ from ..core.generation import Answer
 from ..core.generation_given import leaves, parts_of, value_at
 from ..core.generation_program import Decode, Forced, Given
 from ..core.reader import Reader
-from ..core.rows import entries, is_absent, is_list, missing_column, read_path
+from ..core.rows import entries, is_absent, is_list, missing_column, read_slot
 from .following import leads_of
 
 ALL = 1 << 20
@@ -57,7 +57,7 @@ def forced(row: Mapping[str, Any], reader: SlotReader, *, depth: int, whole: Rea
     Raises:
         DataError: it is missing or cannot be read.
     """
-    value = read_path(row, reader.slot.path)
+    value = read_slot(row, reader.slot.path, reader.slot.modality)
     if is_absent(value):
         if reader.slot.optional:
             return None
@@ -93,7 +93,7 @@ def opening(row: Mapping[str, Any], reader: SlotReader, *, depth: int, limit: in
     Raises:
         DataError: the value to continue is missing or cannot be read.
     """
-    value = read_path(row, reader.slot.path)
+    value = read_slot(row, reader.slot.path, reader.slot.modality)
     if is_absent(value):
         raise DataError(
             f"slot `{reader.slot.name}`: what is to be continued must be given: "

@@ -1,7 +1,7 @@
 """Rows of text files, jsonl and json, read by number through an index of where each row starts.
 
 A text value that names a file beside the data file, and none in the working directory, becomes that file's absolute
-path, so that `{"img": "pictures/cat.png"}` means the same wherever the program runs.
+path for all slots but those of texts, so that `{"img": "pictures/cat.png"}` means the same wherever the program runs.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..core.errors import DataError
+from ..core.rows import Located
 from .source_rows import Row, Rows, kind_of
 
 PATHLIKE = re.compile(r"[^\n\r\0]{0,400}\.[A-Za-z0-9]{1,8}")
@@ -233,7 +234,7 @@ def _located(value: Any, folder: str) -> Any:
     if isinstance(value, str):
         if PATHLIKE.fullmatch(value) and not os.path.isabs(value) and not os.path.exists(value):
             beside = os.path.join(folder, value)
-            return os.path.abspath(beside) if os.path.isfile(beside) else value
+            return Located(os.path.abspath(beside), value) if os.path.isfile(beside) else value
         return value
     if isinstance(value, dict):
         return located(value, folder)

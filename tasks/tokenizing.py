@@ -11,7 +11,7 @@ from ..core.catalog import Catalog
 from ..core.codec import UNREADABLE
 from ..core.parts import adapter_of, working_half
 from ..core.plan import Prompt, SlotPlan, walk
-from ..core.rows import is_absent, is_list
+from ..core.rows import as_written, is_absent, is_list
 from .binding import Bound
 
 MOST_ROWS = 20_000
@@ -96,7 +96,7 @@ def _sayer(slot: SlotPlan, bound: Bound) -> Callable[[Any], Iterable[str]]:
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         if ";base64," not in value[:80]:
-            yield value
+            yield as_written(value)
     elif is_list(value) or isinstance(value, Mapping):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from _strings(item)

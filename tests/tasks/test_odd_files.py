@@ -2,18 +2,21 @@
 
 import gzip
 import json
+import pickle
 import warnings
 from pathlib import Path
 
 import pyarrow
 import pytest
 import torch
+from PIL import Image
 from pyarrow import parquet
 
 import omniline as ol
 from omniline.core.errors import ConfigError, DataError, InstructionError
 from omniline.core.example import RowId
 from omniline.tasks.binding import bind
+from omniline.tasks.comparing import truth_of
 from omniline.tasks.sources import open_source
 
 LINE = "[TEXT:q] -> [TEXT:a]"
@@ -66,6 +69,22 @@ def test_an_empty_value_is_absent(tmp_path):
     assert reader.example(bound.read("train", 0), RowId("pairs", 0))
     with pytest.raises(DataError, match="the column `answer` holds None; write `optional`"):
         reader.example(bound.read("train", 1), RowId("pairs", 1))
+
+
+def test_texts_that_name_files_stay_as_they_are_written(tmp_path, monkeypatch):
+    """The same column is a picture to one slot and a text or a class to others, wherever the program runs."""
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (16, 16)).save(tmp_path / name)
+    path = written(tmp_path / "pictures.csv", b"img\na.png\nb.png\n")
+    monkeypatch.chdir(tmp_path.parent)
+    task = ol.Task("names", "[IMAGE:img,size=16] -> [TEXT:file,column=img,closed_set]", train=path)
+    model = ol.Model.build(backbone=SMALL, tasks=task)
+    bound = model.bound(task)
+    (slot,) = bound.plan.targets
+    assert slot.closed_set == ("a.png", "b.png")
+    row = pickle.loads(pickle.dumps(bound.read("train", 0)))
+    assert row["img"] == str(tmp_path / "a.png") and truth_of(row, slot) == "a.png"
+    assert model.reader(bound).example(row, RowId("names", 0))
 
 
 def test_lines_that_end_with_a_bare_return(tmp_path):
