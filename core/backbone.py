@@ -76,6 +76,10 @@ class Backbone(Declaration):
         """How logits over tokens are read; by default the product alone."""
         return Readout()
 
+    def spread(self) -> float | None:
+        """The standard deviation of fresh tables of tokens; None for the one that each port has."""
+        return None
+
     def stands_for(self) -> tuple[str, Path] | None:
         """The checkpoint that a model with this backbone starts from: the name of its format, and its folder."""
         return None

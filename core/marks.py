@@ -27,6 +27,10 @@ class Marks(Port):
         self.bias = nn.Parameter(torch.zeros(self.vocabulary))
         nn.init.normal_(self.table.weight, std=0.02)
 
+    def spread(self, deviation: float) -> None:
+        """See `Port.spread`."""
+        nn.init.normal_(self.table.weight, std=deviation)
+
     def embed(self, **tensors: Tensor) -> Tensor:
         """Embeddings [n, width] of `tokens=` [n]."""
         found: Tensor = self.table(tensors["tokens"].long())

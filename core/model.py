@@ -86,6 +86,8 @@ class Network(nn.Module):
             known = spec.name in loaded
             with unfilled if unfilled and known and spec.name != MARKS else nullcontext():
                 self.ports[spec.name] = make_port(bare_spec(spec, catalog) if known else spec, width, assets)
+            if not known and (spread := backbone.spread()) is not None:
+                self.ports[spec.name].spread(spread)  # type: ignore[operator]
         if not backbone.tied():
             for port in self.ports.values():
                 port.untie()  # type: ignore[operator]

@@ -48,6 +48,9 @@ class Port(nn.Module):
         """The output layer when `project` is linear in `hidden`; None otherwise."""
         return None
 
+    def spread(self, deviation: float) -> None:
+        """Draw a fresh table of tokens anew with this standard deviation; nothing for a port without one."""
+
     def untie(self) -> None:
         """Give the output layer weights of its own, apart from those that embed; nothing where it has them."""
 

@@ -35,6 +35,10 @@ class TextPort(Port):
         self.bias: nn.Parameter | None = None
         self.how = Readout()
 
+    def spread(self, deviation: float) -> None:
+        """See `Port.spread`."""
+        nn.init.normal_(self.embedding.weight, std=deviation)
+
     def untie(self) -> None:
         """Give the output layer a table of its own, equal to the embeddings at first."""
         rows, width = self.embedding.weight.shape

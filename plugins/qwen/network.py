@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from .routing import Way, note, watched, ways_of
 class DecoderNetwork(nn.Module):
     """See the settings of `plugins.qwen.plugin.DecoderOnly`; `kinds` is how many ports the model has.
 
-    `more` are the settings of rotations, and those that concern what stands around the network.
+    `more` are the settings of rotations, of scales, and those that concern what stands around the network.
 
     Raises:
         ValueError: the heads do not divide the width, or the key heads the heads, or a head's size is odd.
@@ -90,11 +91,11 @@ class DecoderNetwork(nn.Module):
         self.mixed = sum(mixture is not None for mixture in mixtures)
         self.balance: Balance | None = None
         self._even = (float(more.get("balance", 0.001)), more.get("balance_over", "step"))
-        self.norm = RMSNorm(width, norm_eps)
+        self.norm, self.scale = RMSNorm(width, norm_eps), float(more.get("embedding_scale", 1.0))
         self.piece_reader: Callable[..., PieceReader] = PieceReader
         budgets = None if self.long.sparse is None else self.long.sparse.budgets(layers, heads)
         self.register_buffer("sparse_budgets", budgets)
-        self.apply(_initialise)
+        self.apply(partial(_initialise, deviation=more.get("deviation", 0.02)))
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """Hidden states [rows, width] of embeddings [rows, width], in the order of the layout.
@@ -198,7 +199,9 @@ class DecoderNetwork(nn.Module):
         return layer(x, layout, by, way)
 
     def typed(self, x: Tensor, kinds: Tensor) -> Tensor:
-        """Rows [..., width] with what tells the port that made each."""
+        """Rows [..., width], scaled, with what tells the port that made each."""
+        if self.scale != 1:
+            x = x * self.scale
         if self.kind is None:
             return x
         return x + self.kind.index_select(0, kinds.to(x.device).flatten()).view(x.shape)
@@ -255,8 +258,8 @@ def _head_size(width: int, heads: int) -> int:
     return width // heads
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialise(module: nn.Module, deviation: float) -> None:
     if isinstance(module, Linear):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=deviation)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

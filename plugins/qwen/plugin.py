@@ -62,6 +62,10 @@ class DecoderOnly(Backbone):
     out_bias: bool = setting(False, help="a bias behind attention")
     ffn_bias: bool = setting(False, help="biases in the feed-forward blocks")
     norm_eps: float = setting(1e-6, at_least=0, help="what keeps RMSNorm from dividing by zero")
+    deviation: float = setting(0.02, at_least=0, help="standard deviation of fresh matrices")
+    embedding_scale: float = setting(
+        1.0, at_least=1e-3, help="factor of what comes in; other than 1, fresh tables of tokens deviate by its inverse"
+    )
     rope_scaling: Literal["none", "linear", "dynamic", "ntk", "llama3", "yarn"] = setting(
         "none", help="how rotations are slowed for contexts longer than in training"
     )
@@ -130,6 +134,10 @@ class DecoderOnly(Backbone):
             raise ConfigError(
                 "`prefix` must be `causal` where `marks` are not learned: such a backbone was pretrained looking back"
             )
+
+    def spread(self) -> float | None:
+        """One over `embedding_scale`, so that what comes in deviates by 1."""
+        return None if self.embedding_scale == 1 else 1 / self.embedding_scale
 
     def frame(self) -> Frame | None:
         """Nothing for learned marks, else the turns and marks that it was pretrained with."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import omniline as ol
 from omniline.core.layers import products
 from omniline.core.layout import Layout, Ragged, Segment, plain_layout
 from omniline.core.networks import NewRows
@@ -57,6 +58,7 @@ NETWORKS = {
     "decoder": lambda: decoder(),
     "decoder shared keys": lambda: decoder(key_heads=2),
     "decoder qk_norm": lambda: decoder(qk_norm=True, qkv_bias=True, head_size=6),
+    "decoder embedding_scale": lambda: decoder(embedding_scale=5.0, deviation=0.2),
     "decoder experts": lambda: decoder(**EXPERTS),
     "decoder experts checkpoint": lambda: decoder(**EXPERTS, checkpoint=True).train(),
     "decoder checkpoint": lambda: decoder(checkpoint=True).train(),
@@ -321,3 +323,12 @@ def test_time_0_does_not_drown_the_places_of_a_picture():
     height, width, time = ((other - first).norm() for other in others)
     assert 0.5 < height / width < 2 and time > height
     assert (first + places.index[places.positions]).norm() < 2 * height
+
+
+def test_what_comes_in_deviates_by_one_where_it_is_scaled():
+    task = ol.Task("say", "[TEXT:a] -> [TEXT:b]", train=[{"a": "red hen", "b": "green"}])
+    name = "decoder-tiny,width=64,heads=2,key_heads=2,ffn=64,layers=1,positions=64"
+    for more, table, matrix in (("", 0.02, 0.02), (",embedding_scale=8,deviation=0.1", 1 / 8, 0.1)):
+        network = ol.Model.build(backbone=name + more, tasks=task).network
+        assert network.ports["text"].embedding.weight.std().item() == pytest.approx(table, rel=0.05)
+        assert network.backbone.layers[0].gate.weight.std().item() == pytest.approx(matrix, rel=0.05)

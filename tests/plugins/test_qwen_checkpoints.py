@@ -185,6 +185,7 @@ def test_what_transformers_has_no_network_for(tmp_path):
         (f"{own},prefix=causal", "bpe:260", "no place for `typed=true`"),
         (f"{own},prefix=causal,typed=false", "bpe:260", "no place for `marks=learned`"),
         (causal, None, "no place for a tokenizer of bytes"),
+        (f"{causal},embedding_scale=4", "bpe:260", "no place for `embedding_scale`"),
         (
             f"{causal},qk_norm=true,ffn_bias=true",
             "bpe:260",

@@ -8,7 +8,7 @@ import pytest
 
 from omniline.core.errors import ConfigError
 from omniline.tasks.presets.language.questions import NAMES, Paraphrases, SqlQuestions, records_of, write_database
-from omniline.tasks.presets.language.sentences import ASKED, TableCells, TableQuestions, TableSentences
+from omniline.tasks.presets.language.sentences import TableCells, TableQuestions, TableSentences
 from omniline.tasks.presets.language.sudoku import Sudokus, is_held_out, solutions
 from omniline.tasks.presets.language.texts import Continuations, Entailment, Instructions, Recipes, Sentiment
 
@@ -91,23 +91,25 @@ def test_paraphrases_mean_the_same_or_not():
 
 def test_answers_stand_in_their_table():
     rows = TableQuestions(split="valid")
+    cars = records_of("cars")
     for row in (rows[i] for i in range(50)):
-        head, *body = row["database"]
-        named = [line for line in body if f"of the {line[0]} ?" in row["src"]]
-        assert len(head) == 3 and any(row["answer"] in line[1:] for line in named)
-        assert row["tgt"].endswith(f" is {row['answer']} .")
-    cars = {car["name"] for car in records_of("cars")}
-    assert all(line[0] in cars for i in range(50) for line in rows[i]["database"][1:])
+        ((column, cells),) = row["database"].items()
+        assert len(cells) == 3 and len({cell.split()[0] for cell in cells}) == 3
+        maker, answer = next(cell for cell in cells if row["tgt"] == f"{column} = {cell}").split()
+        assert row["src"] == f"what is the {column} of {maker} ?" and row["answer"] == answer
+        assert any(car["name"].split()[0] == maker and car[column] == answer for car in cars), "a true cell"
     mixed = TableQuestions(split="train")
-    assert any(line[0] not in cars for i in range(50) for line in mixed[i]["database"][1:]), "nothing by heart"
-    sizes = {(len(mixed[i]["database"]) - 1, len(mixed[i]["database"][0]) - 1) for i in range(200)}
-    assert sizes == {(high, wide) for high in (1, 2, 3) for wide in (1, 2)}
-    for row in (TableCells(split="train")[i] for i in range(30)):
-        head, *body = row["database"]
-        said = [
-            (line[0], ASKED[column], cell) for line in body for column, cell in zip(head[1:], line[1:], strict=True)
-        ]
-        assert sorted(row["cells"]) == sorted(said)
+    told = [(c, *cell.split()) for i in range(50) for c, cells in mixed[i]["database"].items() for cell in cells]
+    true = {(column, car["name"].split()[0], value) for car in cars for column, value in car.items()}
+    assert any(cell not in true for cell in told), "nothing by heart"
+    assert {len(cells) for i in range(50) for cells in mixed[i]["database"].values()} == {1, 2, 3}
+    told = [TableCells(split="train")[i] for i in range(30)]
+    for row in told:
+        assert [sorted(cells) for cells in row["cells"].values()] == [sorted(c) for c in row["database"].values()]
+    assert any(row["cells"] != row["database"] for row in told), "in another order"
+
+
+def test_sentences_hold_their_triples():
     told = TableSentences(split="valid")
     for row in (told[i] for i in range(30)):
         assert all(value in row["tgt"] for _, _, value in row["database"])

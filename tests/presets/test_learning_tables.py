@@ -7,8 +7,8 @@ QUICK = {"backbone": SMALL, "fit__batch_tokens": 1024, "fit__learning_rate": 6e-
 def test_questions_about_tables(learn):
     few = {f"tasks__{name}__train__rows": 2000 for name in ("table_qa", "table_cells")}
     short = {"most_tokens": 16}
-    learned = learn("table_qa", steps=200, rows=24, tokenizer="bpe:600", predict=short, **QUICK, **few)
-    assert learned.last < 0.5 * learned.first
+    learned = learn("table_qa", steps=150, rows=24, tokenizer="bpe:600", predict=short, fit__batch_tokens=1024, **few)
+    assert learned.last < 0.3 * learned.first
     assert learned.values["tgt/bleu"] > learned.trivial["tgt/bleu"] + 0.1
     assert {name: result.rows for name, result in learned.results.items()} == {"table_qa": 24, "table_cells": 24}
 

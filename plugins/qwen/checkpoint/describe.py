@@ -151,6 +151,8 @@ def judge(settings: Mapping[str, Value]) -> None:
         raise BundleError("the format `hf` has no place for `prefix=both`: its decoders look back only")
     if settings.get("typed"):
         raise BundleError("the format `hf` has no place for `typed=true`: its tokens do not tell the kind of a slot")
+    if settings.get("embedding_scale", 1) != 1:
+        raise BundleError("the format `hf` has no place for `embedding_scale`: its tokens come in as they are")
     if settings.get("marks") == "learned":
         raise BundleError("the format `hf` has no place for `marks=learned`: targets start from tokens, marks=plain")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -11,16 +11,9 @@ from ..placements import checked_split
 from .questions import records_of
 
 HELD_OUT = 0.15
-SHOWN, WIDTH = 3, 2
-"""Rows and columns of the table that a question is asked about."""
-ASKED = {
-    "mpg": "mileage",
-    "cylinders": "number of cylinders",
-    "horsepower": "horsepower",
-    "weight": "weight",
-    "year": "year",
-    "origin": "origin",
-}
+SHOWN = 3
+"""Cars of the table that a question is asked about."""
+ASKED = ("mpg", "cylinders", "horsepower", "weight", "year", "origin")
 
 
 def _part(rows: tuple[Mapping[str, str], ...], split: str) -> list[Mapping[str, str]]:
@@ -100,16 +93,15 @@ MANNERS: dict[str, tuple[Manner, ...]] = {
 
 
 class TableQuestions:
-    """A small table, a question about it and the answer in a sentence: columns `database`, `src`, `tgt` and `answer`.
+    """A column of a table, a question about one cell, and that cell: columns `database`, `src`, `tgt` and `answer`.
 
-    The cars of a table have different makers. In training each cell, and each name but for its maker, is that of some
-    other car: who knew the cars by heart would be wrong, so that reading the table is what is learnt; and tables have
-    one row or column or more, up to the held-out size, so that the small ones teach to copy and the others to look up.
-    Held-out tables are as they are.
+    The cars of a table have different makers and are called by them. In training each cell is that of some other car:
+    who knew the cars by heart would be wrong, so that looking up is what is learnt; and tables have one car or more, up
+    to the held-out size. Held-out tables hold the cells of held-out cars, as they are.
 
-    >>> rows = TableQuestions(split="valid")
-    >>> len(rows[0]["database"]), rows[0]["answer"] in rows[0]["tgt"]
-    (4, True)
+    >>> row = TableQuestions(split="valid")[0]
+    >>> [len(cells) for cells in row["database"].values()], row["answer"] in row["tgt"]
+    ([3], True)
     """
 
     def __init__(self, *, split: str, rows: int = 20_000) -> None:
@@ -124,13 +116,12 @@ class TableQuestions:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         draw = self._draw(index)
-        columns, shown = self._table(draw)
-        asked, column = draw.choice(shown), draw.choice(columns)
-        name, answer = asked["name"], asked[column]
+        column, cells = self._column(draw)
+        maker, answer = draw.choice(list(cells.items()))
         return {
-            "database": _written(columns, shown),
-            "src": f"what is the {ASKED[column]} of the {name} ?",
-            "tgt": f"its {ASKED[column]} is {answer} .",
+            "database": _written(column, cells),
+            "src": f"what is the {column} of {maker} ?",
+            "tgt": f"{column} = {maker} {answer}",
             "answer": answer,
         }
 
@@ -139,36 +130,30 @@ class TableQuestions:
             raise IndexError(f"the index must be in [0, {self.rows}), but is {index}")
         return Random(f"table questions/{self.split}/{index}")
 
-    def _table(self, draw: Random) -> tuple[list[str], list[Mapping[str, str]]]:
-        """The columns and rows of a table."""
+    def _column(self, draw: Random) -> tuple[str, dict[str, str]]:
+        """A column, and its cells by their makers."""
         training = self.split == "train"
-        count, width = (draw.randint(1, SHOWN), draw.randint(1, WIDTH)) if training else (SHOWN, WIDTH)
-        columns, makers = draw.sample(list(ASKED), width), draw.sample(list(self._makers), count)
-        if training:
-            return columns, [self._mixed(maker, columns, draw) for maker in makers]
-        return columns, [draw.choice(self._makers[maker]) for maker in makers]
-
-    def _mixed(self, maker: str, columns: Sequence[str], draw: Random) -> Mapping[str, str]:
-        _, _, rest = draw.choice(self._cars)["name"].partition(" ")
-        return {"name": f"{maker} {rest}".strip(), **{column: draw.choice(self._cars)[column] for column in columns}}
+        column = draw.choice(ASKED)
+        makers = draw.sample(list(self._makers), draw.randint(1, SHOWN) if training else SHOWN)
+        return column, {m: draw.choice(self._cars if training else self._makers[m])[column] for m in makers}
 
 
 class TableCells(TableQuestions):
-    """The tables of `TableQuestions` and all that they say, cell by cell in any order: columns `database` and `cells`,
-    triples of a name, what is told of it, and its value. A row of it teaches to look up many times.
+    """The tables of `TableQuestions` and all that they say, in another order: columns `database` and `cells`. A row of
+    it teaches to look up several times.
 
     >>> row = TableCells(split="valid")[0]
-    >>> len(row["database"]), len(row["cells"])
-    (4, 6)
+    >>> [sorted(cells) for cells in row["database"].values()] == [sorted(cells) for cells in row["cells"].values()]
+    True
     """
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         draw = self._draw(index)
-        columns, shown = self._table(draw)
-        cells = [(row["name"], ASKED[column], row[column]) for row in shown for column in columns]
-        draw.shuffle(cells)
-        return {"database": _written(columns, shown), "cells": cells}
+        column, cells = self._column(draw)
+        shuffled = dict(draw.sample(list(cells.items()), len(cells)))
+        return {"database": _written(column, cells), "cells": _written(column, shuffled)}
 
 
-def _written(columns: Sequence[str], shown: Sequence[Mapping[str, str]]) -> list[list[str]]:
-    return [["name", *columns], *([row["name"], *(row[column] for column in columns)] for row in shown)]
+def _written(column: str, cells: Mapping[str, str]) -> dict[str, list[str]]:
+    """A column as a mapping: each value stands right behind its car, where it is found soonest."""
+    return {column: [f"{maker} {value}" for maker, value in cells.items()]}
