@@ -69,6 +69,8 @@ LINES = {
     "image_classification": "[IMAGE:img,size=16,patch=4] which digit? -> [CATEGORY:digit]",
 }
 """Lines in the place of the preset's, so that every modality is there."""
+WEIGHTS = {"text_to_motion": ("[MOTION:bvh_frames,", 8), "text_to_speech": ("[AUDIO:wav,", 2)}
+"""Of losses whose values are far below those of tokens, so that the others do not drown them in one model."""
 METRICS = {"image_classification": "digit/accuracy"}
 
 
@@ -137,6 +139,9 @@ def members_of(names: Sequence[str]) -> list[Member]:
         (task,) = (one for one in file.tasks() if one.name == name)
         if name in LINES:
             task = replace(task, instruction=LINES[name], metrics=None)
+        if name in WEIGHTS:
+            slot, weight = WEIGHTS[name]
+            task = replace(task, instruction=str(task.instruction).replace(slot, f"{slot}weight={weight},"))
         task = replace(task, weight=WANTED.get(name, 1.0))
         found.append(Member(task=task, metric=METRICS.get(name, file.about.metric)))
     return found

@@ -40,7 +40,7 @@ for all specialists, on {threads} threads of a CPU. Each figure is on {judged} h
   stands where the specialist itself does not beat it.
 - The budget is equal in steps and in rows of a task, and a specialist's batches are small for that: it sees {each} rows
   a step on average. A specialist with larger batches, or one that was tuned for its task, may do better or worse; so
-  may the generalist, which was not tuned either.
+  may the generalist, of which only the weights of two losses were chosen, by their size.
 - A specialist is as large as the generalist, so {count} of them have about {count} times its parameters. What a model
   of a {count}th of the size could do alone with its task is not measured.
 - The models are tiny, the training short, the data small or made, and many held-out rows resemble training rows. With
